@@ -1,0 +1,56 @@
+"""xpnn: neural networks for NumPy and CuPy arrays, differentiable and unchanged on both."""
+
+from . import data as data
+from . import init as init
+from . import io as io
+from . import losses as losses
+from . import metrics as metrics
+from . import nn as nn
+from . import ops as ops
+from . import optim as optim
+from . import random as random
+from . import special as special
+from . import testing as testing
+from . import train as train
+from . import tree as tree
+from .backend import asarray as asarray
+from .backend import available_backends as available_backends
+from .backend import backend as backend
+from .backend import from_dlpack as from_dlpack
+from .backend import get_backend as get_backend
+from .backend import get_default_dtype as get_default_dtype
+from .backend import gpu_is_available as gpu_is_available
+from .backend import gpu_status as gpu_status
+from .backend import prefer_gpu as prefer_gpu
+from .backend import require_cpu as require_cpu
+from .backend import require_gpu as require_gpu
+from .backend import set_backend as set_backend
+from .backend import set_default_dtype as set_default_dtype
+from .backend import synchronize as synchronize
+from .backend import to_numpy as to_numpy
+from .config import show_config as show_config
+from .errors import BackendError as BackendError
+from .errors import DeviceMismatchError as DeviceMismatchError
+from .errors import MissingExtraError as MissingExtraError
+from .gradients import checkpoint as checkpoint
+from .gradients import custom_vjp as custom_vjp
+from .gradients import grad as grad
+from .gradients import stop_gradient as stop_gradient
+from .gradients import value_and_grad as value_and_grad
+from .gradients import vjp as vjp
+from .io import load as load
+from .io import save as save
+from .namespace import Array as Array
+from .namespace import diff as diff
+from .namespace import namespace as namespace
+from .namespace.array import TracedArrayError as TracedArrayError
+from .nn.module import Module as Module
+from .primitive import Primitive as Primitive
+from .primitive import explain as explain
+from .random import seed as seed
+from .testing import check_gradient as check_gradient
+from .train import evaluate as evaluate
+from .train import fit as fit
+from .train import predict as predict
+
+__version__ = "0.1.0"
