@@ -1,0 +1,145 @@
+"""The same layer code on every library: values and gradients of torch in float64, torch's parameter names and shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xpnn
+from xpnn import nn, tree
+from xpnn.namespace.libraries import is_array
+
+from ..conftest import Library, libraries
+
+torch = pytest.importorskip("torch", reason="the reference is torch")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer here and in torch, by the same arguments, and the shape of its input."""
+
+    kind: str
+    args: tuple[Any, ...] = ()
+    shape: tuple[int, ...] = (4, 6)
+    options: tuple[tuple[str, Any], ...] = ()
+    integers: int = 0
+    lengths: tuple[int, ...] | None = None
+
+    def __str__(self) -> str:
+        words = [self.kind, *map(str, self.args), *(f"{k}={v}" for k, v in self.options)]
+        return "-".join(words) + (f"-lengths{self.lengths}" if self.lengths else "")
+
+
+def case(kind: str, *args: Any, shape: tuple[int, ...] = (4, 6), **options: Any) -> Case:
+    integers, lengths = options.pop("integers", 0), options.pop("lengths", None)
+    return Case(kind, args, shape, tuple(options.items()), integers, lengths)
+
+
+IMAGE, LINE, CUBE, STEPS = (2, 4, 7, 6), (2, 4, 9), (2, 2, 5, 4, 6), (5, 3, 4)
+CASES = [
+    case("Linear", 6, 3),
+    case("Linear", 6, 3, bias=False, shape=(2, 5, 6)),
+    case("Flatten", shape=(2, 3, 4)),
+    case("Flatten", 0, 1, shape=(2, 3, 4)),
+    case("Embedding", 10, 4, shape=(3, 5), integers=10),
+    case("Embedding", 10, 4, padding_idx=2, shape=(3, 5), integers=10),
+    case("Dropout", 0.0),
+    *(case(name) for name in ("ReLU", "Tanh", "Sigmoid", "SiLU", "GELU", "LeakyReLU", "ELU", "Softplus")),
+    case("GELU", approximate="tanh"),
+    case("Softmax", dim=1),
+    case("LogSoftmax", dim=0),
+    case("Conv1d", 4, 6, 3, stride=2, padding=1, shape=LINE),
+    case("Conv2d", 4, 6, 3, shape=IMAGE),
+    case("Conv2d", 4, 6, (2, 3), stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=2, shape=IMAGE),
+    case("Conv2d", 4, 8, 3, padding="same", groups=4, bias=False, shape=IMAGE),
+    case("Conv2d", 4, 5, 1, shape=(4, 7, 6)),
+    case("Conv3d", 2, 3, 2, padding=1, shape=CUBE),
+    case("MaxPool1d", 3, shape=LINE),
+    case("MaxPool2d", 2, shape=IMAGE),
+    case("MaxPool2d", 3, stride=2, padding=1, shape=IMAGE),
+    case("MaxPool3d", 2, shape=CUBE),
+    case("AvgPool1d", 2, shape=LINE),
+    case("AvgPool2d", (3, 2), stride=1, padding=1, shape=IMAGE),
+    case("AvgPool3d", 2, shape=CUBE),
+    *(
+        case(name, 4, 5, shape=STEPS, **options)
+        for name in ("LSTM", "GRU", "RNN")
+        for options in (
+            {},
+            {"num_layers": 2, "bidirectional": True},
+            {"bias": False, "lengths": (3, 5, 1)},
+            {"bidirectional": True, "num_layers": 2, "lengths": (2, 4, 5)},
+        )
+    ),
+    case("LSTM", 4, 5, batch_first=True, shape=(3, 5, 4)),
+    case("GRU", 4, 5, shape=(5, 4)),
+    case("RNN", 4, 5, nonlinearity="relu", shape=STEPS),
+]
+
+
+def build(case: Case) -> tuple[Any, Any]:
+    """Our layer and torch's, in float64, with the same weights."""
+    xpnn.seed(1)
+    ours = getattr(nn, case.kind)(*case.args, **dict(case.options)).astype("float64")
+    theirs = getattr(torch.nn, case.kind)(*case.args, **dict(case.options)).double()
+    theirs.load_state_dict({name: torch.tensor(x) for name, x in ours.state_dict().items()}, strict=True)
+    return ours, theirs
+
+
+def expected(case: Case, theirs: Any, x: np.ndarray[Any, Any]) -> tuple[list[Any], Callable[[list[Any]], list[Any]]]:
+    """torch's outputs, and a function from their gradients to those of x (if it is real) and of all parameters."""
+    tx = torch.tensor(x, requires_grad=not case.integers)
+    inputs: Any = tx
+    if case.lengths:
+        inputs = torch.nn.utils.rnn.pack_padded_sequence(tx, torch.tensor(case.lengths), enforce_sorted=False)
+    out = theirs(inputs)
+    if case.lengths:
+        out = (torch.nn.utils.rnn.pad_packed_sequence(out[0], total_length=x.shape[0])[0], out[1])
+    outputs = [y for _, y in tree.flatten(out)]
+
+    def gradients(gs: list[Any]) -> list[Any]:
+        wanted = [*([] if case.integers else [tx]), *theirs.parameters()]
+        found = torch.autograd.grad(outputs, wanted, [torch.tensor(g) for g in gs]) if wanted else []
+        return [g.numpy() for g in found]
+
+    return [y.detach().numpy() for y in outputs], gradients
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("library", libraries("numpy", "strict", "strict-device1", "torch", "cupy"))
+def test_values_and_gradients_of_torch(case: Case, library: Callable[[], Library]) -> None:
+    lib = library()
+    ours, theirs = build(case)
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, case.integers, case.shape) if case.integers else rng.normal(size=case.shape)
+    values, gradients = expected(case, theirs, x)
+    gs = [rng.normal(size=y.shape) for y in values]
+    model = tree.map(lambda a: lib.asarray(a) if is_array(a) else a, ours)
+    options = {"lengths": lib.asarray(np.array(case.lengths))} if case.lengths else {}
+
+    if case.integers:
+        out, pullback = xpnn.vjp(lambda m: m(lib.asarray(x)), model)
+    else:
+        out, pullback = xpnn.vjp(lambda x, m: m(x, **options), lib.asarray(x), model) if list(model.parameters()) else xpnn.vjp(
+            lambda x: model(x, **options), lib.asarray(x)
+        )  # fmt: skip
+    found = [lib.to_numpy(y) for _, y in tree.flatten(out)]
+    for a, b in zip(found, values, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+    given = iter([lib.asarray(g) for g in gs])
+    back = pullback(tree.map(lambda _: next(given), out))
+    ours_found = [lib.to_numpy(g) for g in tree.leaves(back) if is_array(g)]
+    for a, b in zip(ours_found, gradients(gs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case.integers], ids=str)
+def test_inference_on_raw_arrays_makes_no_boxes(case: Case) -> None:
+    ours, _ = build(case)
+    x = np.random.default_rng(0).normal(size=case.shape)
+    options = {"lengths": np.array(case.lengths)} if case.lengths else {}
+    assert all(isinstance(y, np.ndarray) for y in tree.leaves(ours(x, **options)))

@@ -1,0 +1,4 @@
+"""Batches of arrays."""
+
+from .batches import Batches as Batches
+from .batches import batches as batches

@@ -1,0 +1,5 @@
+"""Files: weights in and out, written atomically."""
+
+from .atomic import atomic_write as atomic_write
+from .weights import load as load
+from .weights import save as save

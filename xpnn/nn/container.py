@@ -1,0 +1,99 @@
+"""Containers of modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Self
+
+from .module import Module
+
+__all__ = ["ModuleDict", "ModuleList", "Sequential"]
+
+
+class _Numbered(Module):
+    """Modules under the names "0", "1", …, as in torch's state dicts."""
+
+    def __init__(self, modules: Iterable[Any]) -> None:
+        for i, module in enumerate(modules):
+            if not callable(module):
+                raise TypeError(
+                    f"{type(self).__name__}: module {i} is {type(module).__name__}, expected a module or a function"
+                )
+            self.__dict__[str(i)] = module
+
+    def _items(self) -> list[Any]:
+        return [value for name, value in self.__dict__.items() if name.isdigit()]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._items())
+
+    def __len__(self) -> int:
+        return len(self._items())
+
+    def __getitem__(self, index: int | slice) -> Any:
+        items = self._items()[index]
+        return type(self)._of(items) if isinstance(index, slice) else items
+
+    def append(self, module: Any) -> Self:
+        """Adds a module at the end; returns the container."""
+        self.__dict__[str(len(self))] = module
+        return self
+
+    @classmethod
+    def _of(cls, items: Iterable[Any]) -> Self:
+        new = object.__new__(cls)
+        _Numbered.__init__(new, items)
+        return new
+
+
+class Sequential(_Numbered):
+    """Modules (or plain functions) applied one after another: Sequential(a, b)(x) = b(a(x))."""
+
+    def __init__(self, *modules: Module | Callable[..., Any]) -> None:
+        super().__init__(modules)
+
+    def forward(self, x: Any) -> Any:
+        for module in self._items():
+            x = module(x)
+        return x
+
+
+class ModuleList(_Numbered):
+    """A list of modules; how they are applied is up to the module that holds it."""
+
+    def __init__(self, modules: Iterable[Any] = ()) -> None:
+        super().__init__(modules)
+
+
+class ModuleDict(Module):
+    """Modules by name; how they are applied is up to the module that holds it."""
+
+    def __init__(self, modules: dict[str, Module] | None = None) -> None:
+        for name, module in (modules or {}).items():
+            self[name] = module
+
+    def __setitem__(self, name: str, module: Module) -> None:
+        if not name.isidentifier() or hasattr(type(self), name):
+            raise ValueError(f"ModuleDict: the name {name!r} cannot be used; expected an identifier that is no method")
+        self.__dict__[name] = module
+
+    def __getitem__(self, name: str) -> Module:
+        return self._named()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._named())
+
+    def __len__(self) -> int:
+        return len(self._named())
+
+    def keys(self) -> Iterable[str]:
+        return self._named().keys()
+
+    def values(self) -> Iterable[Module]:
+        return self._named().values()
+
+    def items(self) -> Iterable[tuple[str, Module]]:
+        return self._named().items()
+
+    def _named(self) -> dict[str, Module]:
+        return {name: value for name, value in self.__dict__.items() if isinstance(value, Module)}

@@ -1,0 +1,239 @@
+"""Module: what all layers are. A plain object whose attributes are its arrays, submodules and options."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
+
+from .. import tree
+from ..backend import asarray, device_of, on_device, to_numpy
+from ..gradients import stop_gradient
+from ..namespace.array import Array
+from ..namespace.libraries import array_device, is_array, library_name, raw_namespace
+
+__all__ = ["Buffer", "Module"]
+
+_PLAIN = frozenset((int, float, bool, str, type(None), complex))
+
+
+class Buffer:
+    """An array that a layer keeps but that is no parameter (running statistics, counters).
+
+    The cell is shared with the copies that value_and_grad makes of a module, so that an update inside a trace reaches the
+    module itself; what is stored is detached from the trace.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def update(self, value: Any) -> None:
+        """Stores a new value, raw."""
+        value = stop_gradient(value)
+        self.value = value._value if type(value) is Array else value
+
+
+class Module:
+    """Base of all layers and networks.
+
+    Assign arrays, modules, or lists, tuples and dicts of them to attributes and write ``forward``; nothing is registered.
+    Floating-point arrays are the parameters, under their attribute's name. ``training`` is what train() and eval() set.
+    """
+
+    training: bool = True
+
+    def forward(self, *args: Any, **options: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self.forward(*args, **options)
+
+    # ---- the tree
+
+    def __tree_children__(self) -> list[str]:
+        return [name for name, value in self.__dict__.items() if type(value) not in _PLAIN and _is_branch(value)]
+
+    def __tree_copy__(self, children: Mapping[str, Any]) -> Self:
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        new.__dict__.update(children)
+        return new
+
+    def named_parameters(self) -> Iterator[tuple[str, Any]]:
+        """Pairs (name, array) like ("layers.0.weight", w); an array in two places comes once, under its first name."""
+        seen: set[int] = set()
+        for name, value in tree.flatten(self):
+            if is_array(value) and id(value) not in seen:
+                seen.add(id(value))
+                yield name, value
+
+    def parameters(self) -> Iterator[Any]:
+        """The arrays that are trained."""
+        return (value for _, value in self.named_parameters())
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module ("") and all below it, with their names."""
+        yield prefix, self
+        for name, value in self.__dict__.items():
+            for inner, module in _modules_in(value, name):
+                yield from module.named_modules(f"{prefix}.{inner}" if prefix else inner)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it."""
+        return (module for _, module in self.named_modules())
+
+    def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
+        """Pairs (name, buffer) of this module and all below it."""
+        for prefix, module in self.named_modules():
+            for name, value in module.__dict__.items():
+                if type(value) is Buffer:
+                    yield (f"{prefix}.{name}" if prefix else name), value
+
+    # ---- state
+
+    def train(self, mode: bool = True) -> Self:
+        """Switches dropout, batch statistics and the like on (or off), here and below; returns the module."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Switches to evaluation: train(False)."""
+        return self.train(False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All parameters and buffers by name, the arrays themselves."""
+        arrays = {name: value for name, value in tree.flatten(self) if is_array(value)}
+        return {**arrays, **{name: buffer.value for name, buffer in self.named_buffers()}}
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
+        """Copies arrays (of any library) into the parameters and buffers of the same names, in place.
+
+        Raises ValueError that lists missing, unexpected and mis-shaped names; then nothing was changed. strict=False
+        passes over missing and unexpected names.
+        """
+        own = self.state_dict()
+        _check_names(own, state, strict)
+        buffers = dict(self.named_buffers())
+        for name in own.keys() & state.keys():
+            new = _converted(state[name], own[name])
+            if name in buffers:
+                buffers[name].update(new)
+            else:
+                own[name][...] = new
+
+    def to(self, device: str) -> Self:
+        """Moves all parameters and buffers to a device ("cpu", "gpu", "gpu:1"), in place; returns the module."""
+        return self._convert(lambda x: asarray(x, device=device))
+
+    def astype(self, dtype: str) -> Self:
+        """Converts all floating-point parameters and buffers to a dtype ("float32", …), in place; returns the module."""
+
+        def cast(x: Any) -> Any:
+            return asarray(x, dtype, device=device_of(x)) if x.dtype.kind == "f" else x
+
+        return self._convert(cast)
+
+    @property
+    def device(self) -> str:
+        """The device of the parameters: "cpu" or "gpu:N"; "cpu" where there are none."""
+        return next((device_of(x) for x in self.parameters()), "cpu")
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers are trained."""
+        return sum(math.prod(x.shape) for x in self.parameters())
+
+    def _convert(self, f: Callable[[Any], Any]) -> Self:
+        done: dict[int, tuple[Any, Any]] = {}  # keeps tied arrays tied; holds the old ones, whose ids must stay taken
+
+        def once(x: Any) -> Any:
+            if not is_array(x):
+                return x
+            if id(x) not in done:
+                done[id(x)] = x, f(x)
+            return done[id(x)][1]
+
+        self._adopt(tree.map(once, self))
+        for _, buffer in self.named_buffers():
+            buffer.value = f(buffer.value)
+        return self
+
+    def _adopt(self, other: Module) -> None:
+        """Takes over the arrays of a copy of this module; submodules stay the objects that they are."""
+        for name in self.__tree_children__():
+            setattr(self, name, _adopted(getattr(self, name), getattr(other, name)))
+
+    # ---- how it looks
+
+    def extra_repr(self) -> str:
+        """The options shown by repr(), as in torch."""
+        return ""
+
+    def __repr__(self) -> str:
+        children = [(n, m) for name, value in self.__dict__.items() for n, m in _modules_in(value, name)]
+        if not children:
+            return f"{type(self).__name__}({self.extra_repr()})"
+        lines = [f"  ({name}): " + repr(module).replace("\n", "\n  ") for name, module in children]
+        return "\n".join([f"{type(self).__name__}(", *lines, ")"])
+
+
+def _is_branch(value: Any) -> bool:
+    """Whether an attribute belongs to the tree: an array that can be written to, a module, a container with one of them."""
+    if isinstance(value, list | tuple):
+        return any(map(_is_branch, value))
+    if type(value) is dict:
+        return any(map(_is_branch, value.values()))
+    if isinstance(value, Module) or type(value) is Array:
+        return True
+    return is_array(value) and hasattr(value, "__setitem__")  # a NumPy scalar is an option, no parameter
+
+
+def _modules_in(value: Any, name: str) -> Iterator[tuple[str, Module]]:
+    """Modules in an attribute or in the containers it holds, with their names."""
+    if isinstance(value, Module):
+        yield name, value
+    elif isinstance(value, list | tuple | dict):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            yield from _modules_in(item, f"{name}.{key}")
+
+
+def _adopted(old: Any, new: Any) -> Any:
+    if isinstance(old, Module):
+        old._adopt(new)
+        return old
+    if isinstance(old, list | tuple):
+        items = [_adopted(a, b) for a, b in zip(old, new, strict=True)]
+        return type(old)(*items) if hasattr(old, "_fields") else type(old)(items)
+    if type(old) is dict:
+        return {key: _adopted(item, new[key]) for key, item in old.items()}
+    return new
+
+
+def _check_names(own: Mapping[str, Any], state: Mapping[str, Any], strict: bool) -> None:
+    problems = []
+    if strict and (missing := [name for name in own if name not in state]):
+        problems.append(f"missing: {', '.join(missing)}")
+    if strict and (unexpected := [name for name in state if name not in own]):
+        problems.append(f"unexpected: {', '.join(unexpected)}")
+    shapes = [
+        f"{name} {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
+        for name in own
+        if name in state and tuple(state[name].shape) != tuple(own[name].shape)
+    ]
+    if shapes:
+        problems.append(f"of another shape: {'; '.join(shapes)}")
+    if problems:
+        raise ValueError("state_dict does not fit: " + " | ".join(problems))
+
+
+def _converted(x: Any, like: Any) -> Any:
+    """x in the library, device and dtype of ``like``."""
+    xp = raw_namespace(like)
+    with on_device(device_of(like)):
+        return xp.asarray(
+            to_numpy(x) if library_name(x) != library_name(like) else x, dtype=like.dtype, device=array_device(like)
+        )

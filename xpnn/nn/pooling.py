@@ -1,0 +1,95 @@
+"""Pooling over 1, 2 and 3 dimensions."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from .. import ops
+from ..ops._windows import per_axis
+from .module import Module
+
+__all__ = ["AvgPool1d", "AvgPool2d", "AvgPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d"]
+
+
+class _Pool(Module):
+    dims: ClassVar[int]
+
+    def _set(self, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, data_format: str) -> None:
+        self.kernel_size = per_axis("kernel_size", kernel_size, self.dims)
+        self.stride = self.kernel_size if stride is None else per_axis("stride", stride, self.dims)
+        self.padding = per_axis("padding", padding, self.dims, 0)
+        self.ceil_mode = ceil_mode
+        self.data_format = data_format
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, ceil_mode={self.ceil_mode}"
+
+
+class _MaxPool(_Pool):
+    """The largest element of each window.
+
+    x (N, C, *S) or (C, *S) -> y (N, C, *S'). kernel_size, stride (None: kernel_size), padding, dilation: an integer or one
+    per dimension. ceil_mode: a last window that the input fills only in part counts.
+    """
+
+    def __init__(
+        self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
+        *, data_format: str = "channels_first",
+    ) -> None:  # fmt: skip
+        self._set(kernel_size, stride, padding, ceil_mode, data_format)
+        self.dilation = per_axis("dilation", dilation, self.dims)
+
+    def forward(self, x: Any) -> Any:
+        pool = (ops.max_pool1d, ops.max_pool2d, ops.max_pool3d)[self.dims - 1]
+        options = (self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+        return pool(x, *options, data_format=self.data_format)
+
+
+class _AvgPool(_Pool):
+    """The mean of each window.
+
+    x (N, C, *S) or (C, *S) -> y (N, C, *S'). kernel_size, stride (None: kernel_size), padding: an integer or one per
+    dimension. count_include_pad: padding counts as zeros.
+    """
+
+    def __init__(
+        self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+        count_include_pad: bool = True, *, data_format: str = "channels_first",
+    ) -> None:  # fmt: skip
+        self._set(kernel_size, stride, padding, ceil_mode, data_format)
+        self.count_include_pad = count_include_pad
+
+    def forward(self, x: Any) -> Any:
+        pool = (ops.avg_pool1d, ops.avg_pool2d, ops.avg_pool3d)[self.dims - 1]
+        options = (self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+        return pool(x, *options, data_format=self.data_format)
+
+
+class MaxPool1d(_MaxPool):
+    __doc__ = _MaxPool.__doc__
+    dims = 1
+
+
+class MaxPool2d(_MaxPool):
+    __doc__ = _MaxPool.__doc__
+    dims = 2
+
+
+class MaxPool3d(_MaxPool):
+    __doc__ = _MaxPool.__doc__
+    dims = 3
+
+
+class AvgPool1d(_AvgPool):
+    __doc__ = _AvgPool.__doc__
+    dims = 1
+
+
+class AvgPool2d(_AvgPool):
+    __doc__ = _AvgPool.__doc__
+    dims = 2
+
+
+class AvgPool3d(_AvgPool):
+    __doc__ = _AvgPool.__doc__
+    dims = 3

@@ -1,0 +1,73 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..namespace.libraries import raw_namespace
+from .optimizer import Optimizer
+
+__all__ = ["Adam", "AdamW"]
+
+
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015), as torch computes it; weight_decay is added to the gradient (L2)."""
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr)
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"betas: expected two numbers in [0, 1), got {betas}")
+        self.betas = betas
+        self.eps = eps
+        self.weight_decay = weight_decay
+
+    def start(self, p: Any) -> dict[str, Any]:
+        xp = raw_namespace(p)
+        return {"mean": xp.zeros_like(p), "square": xp.zeros_like(p)}
+
+    def update(self, p: Any, g: Any, state: dict[str, Any]) -> None:
+        if self.weight_decay:
+            g = g + self.weight_decay * p
+        self._move(p, g, state)
+
+    def _move(self, p: Any, g: Any, state: dict[str, Any]) -> None:
+        xp = raw_namespace(p)
+        beta1, beta2 = self.betas
+        mean, square = state["mean"], state["square"]
+        mean *= beta1
+        mean += (1 - beta1) * g
+        square *= beta2
+        change = g * g
+        change *= 1 - beta2
+        square += change
+        root = xp.sqrt(square)
+        root *= (1 - beta2**self.steps) ** -0.5
+        root += self.eps
+        root = mean / root
+        root *= self.lr / (1 - beta1**self.steps)
+        p -= root
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019): p shrinks by lr * weight_decay before the step."""
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+    def update(self, p: Any, g: Any, state: dict[str, Any]) -> None:
+        p *= 1 - self.lr * self.weight_decay
+        self._move(p, g, state)

@@ -1,0 +1,42 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..namespace.libraries import raw_namespace
+from .optimizer import Optimizer
+
+__all__ = ["SGD"]
+
+
+class SGD(Optimizer):
+    """p -= lr * g, with momentum (Nesterov's if asked for) and weight decay added to the gradient, as torch has it."""
+
+    def __init__(
+        self, params: Any, lr: float = 1e-3, momentum: float = 0.0, dampening: float = 0.0, weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(params, lr)
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("nesterov: expected momentum > 0 and dampening = 0 with it")
+        self.momentum = momentum
+        self.dampening = dampening
+        self.weight_decay = weight_decay
+        self.nesterov = nesterov
+
+    def update(self, p: Any, g: Any, state: dict[str, Any]) -> None:
+        if self.weight_decay:
+            g = g + self.weight_decay * p
+        if self.momentum:
+            g = self._with_momentum(g, state)
+        p -= self.lr * g
+
+    def _with_momentum(self, g: Any, state: dict[str, Any]) -> Any:
+        velocity = state.get("velocity")
+        if velocity is None:
+            velocity = state["velocity"] = raw_namespace(g).asarray(g, copy=True)
+        else:
+            velocity *= self.momentum
+            velocity += (1 - self.dampening) * g
+        return g + self.momentum * velocity if self.nesterov else velocity

@@ -1,0 +1,105 @@
+"""fit: a whole training run in one call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ..data import batches
+from ..gradients import value_and_grad
+from ..nn.module import Module
+from ..optim import Optimizer, Schedule, clip_grad_norm
+from .callbacks import StopTraining
+from .evaluate import call, evaluate
+from .history import History
+from .progress import Progress
+
+__all__ = ["fit"]
+
+Metric = Callable[[Any, Any], Any]
+
+
+def fit(
+    model: Module,
+    data: tuple[Any, Any],
+    *,
+    loss: Metric,
+    optimizer: Optimizer,
+    epochs: int = 1,
+    batch_size: int = 32,
+    validation: tuple[Any, Any] | None = None,
+    metrics: Mapping[str, Metric] | None = None,
+    schedule: Schedule | None = None,
+    max_grad_norm: float | None = None,
+    augment: Callable[[Any], Any] | None = None,
+    callbacks: Iterable[Callable[[Module, dict[str, float]], None]] = (),
+    progress: bool | str = True,
+) -> History:
+    """Trains a model and returns the history, one record per epoch; the model is trained in place and left in training mode.
+
+    data: (inputs, targets), arrays with the same first dimension; inputs may be a tuple for a model of several arguments.
+    loss: loss(prediction, target) -> scalar. metrics: {name: metric(prediction, target) -> scalar}, computed on
+    ``validation`` = (inputs, targets) after each epoch, beside val_loss. schedule: stepped after every update.
+    max_grad_norm: clips the norm of all gradients together. augment: applied to the inputs of each training batch.
+    callbacks: called with (model, record) after each epoch. progress: a bar on stderr, with this text if it is a string.
+    Every pass is shuffled; xpnn.seed(n) before the call makes the run reproducible.
+    """
+    step = _step(model, loss, optimizer, schedule, max_grad_norm)
+    train = batches(*data, batch_size=batch_size, shuffle=True)
+    callbacks = list(callbacks)
+    history = History()
+    with Progress(len(train) * epochs, progress) as bar:
+        for epoch in range(1, epochs + 1):
+            start = time.perf_counter()
+            model.train()
+            values = [bar.advance(step(augment(x) if augment else x, y)) for x, y in train]
+            record = {"epoch": epoch, "loss": _mean(values), "lr": optimizer.lr}
+            if validation is not None:
+                scores = evaluate(model, validation, {"loss": loss, **(metrics or {})})
+                record.update({f"val_{name}": value for name, value in scores.items()})
+            record["seconds"] = time.perf_counter() - start
+            history.append(record)
+            bar.show(record)
+            if _stops(callbacks, model, record):
+                break
+    for callback in callbacks:
+        if hasattr(callback, "restore"):
+            callback.restore(model)
+    return history
+
+
+def _step(
+    model: Module, loss: Metric, optimizer: Optimizer, schedule: Schedule | None, max_norm: float | None
+) -> Callable[[Any, Any], Any]:
+    """One update: (inputs, targets) -> loss as a 0-d array."""
+
+    def objective(model: Module, x: Any, y: Any) -> Any:
+        return loss(call(model, x), y)
+
+    differentiated = value_and_grad(objective)
+
+    def step(x: Any, y: Any) -> Any:
+        value, grads = differentiated(model, x, y)
+        if max_norm is not None:
+            grads, _ = clip_grad_norm(grads, max_norm)
+        optimizer.step(grads)
+        if schedule is not None:
+            schedule.step()
+        return value
+
+    return step
+
+
+def _mean(values: list[Any]) -> float:
+    """The mean of 0-d arrays: fetched from the device once, at the end of the epoch."""
+    return float(sum(values[1:], values[0])) / len(values)
+
+
+def _stops(callbacks: list[Any], model: Module, record: dict[str, float]) -> bool:
+    try:
+        for callback in callbacks:
+            callback(model, record)
+    except StopTraining:
+        return True
+    return False
