@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 
@@ -31,6 +33,17 @@ def require(module: str, extra: str) -> Any:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        missing = error.name or module
-        message = f'{missing.partition(".")[0]} is not installed: pip install "xpnn[{extra}]"'
-        raise MissingExtraError(message, name=missing) from error
+        raise _missing(error.name or module, extra) from error
+
+
+def package_folder(package: str, extra: str) -> Path:
+    """The folder of an installed package, found without importing it; `MissingExtraError` if it is not installed."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise _missing(package, extra)
+    return Path(spec.submodule_search_locations[0])
+
+
+def _missing(module: str, extra: str) -> MissingExtraError:
+    message = f'{module.partition(".")[0]} is not installed: pip install "xpnn[{extra}]"'
+    return MissingExtraError(message, name=module)

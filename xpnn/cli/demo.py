@@ -39,12 +39,12 @@ def run(args: argparse.Namespace) -> None:
     from xpnn import backend
     from xpnn.demos import demos
     from xpnn.demos.demo import Settings, report, write_files
-    from xpnn.errors import require
+    from xpnn.errors import package_folder
 
     folder = args.out or writable_folder("xpnn-demo")
     chosen = [demos()[name] for name in (NAMES if args.network == "all" else (args.network,))]
     for package in ("matplotlib", "safetensors", *(package for demo in chosen for package in demo.packages)):
-        require(package, "examples")
+        package_folder(package, "examples")
     settings = Settings(seed=args.seed, quick=args.quick, progress=sys.stderr.isatty() or not args.json)
     results: list[dict[str, Any]] = []
     with backend(args.device) as where:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import MissingExtraError, require
+from ..errors import package_folder, require
 
 __all__ = ["Split", "digits", "electricity", "vowels"]
 
@@ -72,10 +71,7 @@ def electricity() -> Array:
 
 def _file(package: str, name: str) -> Path:
     """A data file of an installed package, found without importing the package (which takes seconds for some)."""
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingExtraError(f'{package} is not installed: pip install "xpnn[examples]"', name=package)
-    path = Path(spec.submodule_search_locations[0]) / name
+    path = package_folder(package, "examples") / name
     if not path.is_file():
         raise FileNotFoundError(f"{package} does not hold its data file {name}: reinstall it with pip")
     return path

@@ -19,7 +19,7 @@ from .plots import forecast
 
 __all__ = ["DEMO", "Forecaster"]
 
-DAY, WEEK, WINDOW = 48, 336, 96
+DAY, WEEK, WINDOW = 48, 336, 48
 TEST, VALIDATION = 806, 672  # the last 20 % of the series; the two weeks before that
 
 Array = np.ndarray[Any, Any]
@@ -29,8 +29,8 @@ class Forecaster(nn.Module):
     """x (N, T, 8) -> (N, T): at every step, what comes next."""
 
     def __init__(self) -> None:
-        self.gru = nn.GRU(8, 48, batch_first=True)
-        self.output = nn.Linear(48, 1)
+        self.gru = nn.GRU(8, 32, batch_first=True)
+        self.output = nn.Linear(32, 1)
 
     def forward(self, x: Any) -> Any:
         y, _ = self.gru(x)

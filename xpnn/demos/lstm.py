@@ -57,4 +57,4 @@ def _means(x: Any, lengths: Any) -> Any:
     return xp.sum(x, axis=1) / xp.astype(lengths, x.dtype)[:, None]
 
 
-DEMO = Demo("lstm", "Japanese Vowels", "accuracy", "softmax regression on means", (), _run)
+DEMO = Demo("lstm", "Japanese Vowels", "accuracy", "softmax regression on means", ("sktime",), _run)
