@@ -27,7 +27,7 @@ def lean(xp: Any) -> Any:
 
 def _mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     # a float16 sum overflows at 65504: NumPy's mean accumulates in float32
-    if x.dtype.kind not in "fc" or x.dtype.itemsize < 4 or not x.size:
+    if x.dtype.kind not in "fc" or x.dtype.itemsize < 4 or not x.size or not x.ndim:
         return compat.mean(x, axis=axis, keepdims=keepdims)
     total = _sum(x, axis=axis, keepdims=keepdims)
     return total / x.dtype.type(x.size / max(total.size, 1))
@@ -81,7 +81,7 @@ def _permute_dims(x: Any, /, axes: Any) -> Any:
 
 
 def _matrix_transpose(x: Any, /) -> Any:
-    return x.mT
+    return x.mT if x.ndim > 1 else compat.matrix_transpose(x)
 
 
 def _take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:
@@ -89,8 +89,10 @@ def _take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:
 
 
 def _unstack(x: Any, /, *, axis: int = 0) -> Any:
-    if not axis or not -x.ndim <= axis < x.ndim:
-        return tuple(x) if x.ndim else compat.unstack(x)
+    if axis == 0 and x.ndim:
+        return tuple(x)
+    if not -x.ndim <= axis < x.ndim:
+        return compat.unstack(x, axis=axis)
     axis %= x.ndim
     return tuple(x.transpose((axis, *range(axis), *range(axis + 1, x.ndim))))
 
@@ -137,5 +139,5 @@ _NUMPY.__dict__.update(
     sum=_plain_sum, max=_plain_max, min=_plain_min, mean=_mean, expand_dims=_expand_dims, reshape=_reshape,
     broadcast_to=_broadcast_to, zeros_like=_zeros_like, ones_like=_ones_like, astype=_astype,
     permute_dims=_permute_dims, matrix_transpose=_matrix_transpose, take=_take, unstack=_unstack, stack=_stack,
-    clip=_clip, argmax=_argmax, argmin=_argmin, isdtype=_isdtype,
+    clip=_clip, sign=np.sign, argmax=_argmax, argmin=_argmin, isdtype=_isdtype,
 )  # fmt: skip

@@ -2,9 +2,8 @@
 
 The formulas are written for gradients in the usual sense of complex arrays (dL/da + i dL/db), as they stand in the
 literature; the tape's gradients are their conjugates, so that arguments are conjugated on the way in and on the way out.
-Singular and eigenvectors have a gradient only in functions that do not depend on the choice among them (sign or phase,
-and the basis of a space that belongs to equal values): there a difference of 0 in a denominator stands with a numerator
-of 0, and the quotient is taken as 0.
+Singular and eigenvectors have a gradient only in functions that do not depend on the choice among them (sign or phase).
+Vectors of equal values have none: where they were used, the gradient is nan, as it is in torch.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..rule import Composite, Joint, Rule
-from .helpers import adjoint, conj, is_complex
+from .helpers import adjoint, conj, is_complex, one_where
 
 
 def _lower(xp: Any, x: Any) -> Any:
@@ -30,12 +29,14 @@ def _hermitian(xp: Any, x: Any) -> Any:
     return (x + adjoint(xp, x)) / 2
 
 
-def _over_differences(xp: Any, x: Any, values: Any) -> Any:
-    """x[i, j] / (values[j] - values[i]), 0 where these are equal."""
+def _over_differences(xp: Any, x: Any, values: Any, present: Any) -> Any:
+    """x[i, j] / (values[j] - values[i]) off the diagonal; of equal values nan where ``present`` holds, else 0."""
     gaps = xp.expand_dims(values, axis=-2) - xp.expand_dims(values, axis=-1)
     equal = gaps == 0
     quotient = x / xp.astype(xp.where(equal, xp.ones_like(gaps), gaps), x.dtype)
-    return xp.where(equal, xp.zeros_like(quotient), quotient)
+    off_diagonal = ~xp.eye(values.shape[-1], dtype=xp.bool, device=values.device)
+    zero = xp.zeros_like(quotient)
+    return xp.where(equal, xp.where(present & off_diagonal, zero + xp.nan, zero), quotient)
 
 
 def _right_divided(xp: Any, x: Any, y: Any) -> Any:
@@ -57,7 +58,8 @@ def _eigh(xp: Any, gs: Any, outs: Any, _x: Any) -> Any:
     values, vectors = outs
     inner = None
     if g_vectors is not None:
-        inner = _over_differences(xp, xp.matmul(adjoint(xp, vectors), conj(xp, g_vectors)), values)
+        inner = xp.matmul(adjoint(xp, vectors), conj(xp, g_vectors))
+        inner = _over_differences(xp, inner, values, inner != 0)
     if g_values is not None:
         diagonal = _diagonal_matrix(xp, xp.astype(g_values, vectors.dtype))
         inner = diagonal if inner is None else inner + diagonal
@@ -76,7 +78,7 @@ def _eig(xp: Any, gs: Any, outs: Any, _x: Any) -> Any:
         along = xp.sum(xp.conj(vectors) * g, axis=-2)
         along = xp.astype(xp.real(along), vectors.dtype)
         inner = xp.matmul(vh, g) - xp.matmul(vh, vectors) * xp.expand_dims(along, axis=-2)
-        inner = _over_differences(xp, inner, xp.conj(values))
+        inner = _over_differences(xp, inner, xp.conj(values), inner != 0)
     if g_values is not None:
         diagonal = _diagonal_matrix(xp, xp.conj(g_values))
         inner = diagonal if inner is None else inner + diagonal
@@ -112,9 +114,9 @@ def _svd(xp: Any, gs: Any, outs: Any, _x: Any, full_matrices: bool) -> Any:
     uh, v = adjoint(xp, u), adjoint(xp, vh)
     g_u = None if g_u is None else conj(xp, g_u)
     g_v = None if g_vh is None else xp.matrix_transpose(g_vh)
-    scale = xp.expand_dims(xp.astype(s, u.dtype), axis=-2)  # times the columns; transposed, times the rows
-    inner = _svd_inner(xp, uh, vh, s, scale, g_u, g_s, g_v)
+    inner = _svd_inner(xp, uh, vh, s, g_u, g_s, g_v)
     gx = xp.matmul(xp.matmul(u, inner), vh)
+    scale = xp.expand_dims(xp.astype(s, u.dtype), axis=-2)
     if g_u is not None and _x.shape[-2] > s.shape[-1]:
         outside = g_u - xp.matmul(u, xp.matmul(uh, g_u))
         gx = gx + xp.matmul(outside / scale, vh)
@@ -124,18 +126,20 @@ def _svd(xp: Any, gs: Any, outs: Any, _x: Any, full_matrices: bool) -> Any:
     return conj(xp, gx)
 
 
-def _svd_inner(xp: Any, uh: Any, vh: Any, s: Any, scale: Any, g_u: Any, g_s: Any, g_v: Any) -> Any:
-    """What stands between U and V^H in the gradient."""
+def _svd_inner(xp: Any, uh: Any, vh: Any, s: Any, g_u: Any, g_s: Any, g_v: Any) -> Any:
+    """What stands between U and V^H in the gradient.
+
+    That is (L s[j] + s[i] R) / (s[j]**2 - s[i]**2), with L and R what turns U and V, in partial fractions.
+    """
     inner = _diagonal_matrix(xp, xp.astype(xp.zeros_like(s) if g_s is None else g_s, uh.dtype))
-    if g_u is not None:
-        turn = _skew(xp, xp.matmul(uh, g_u))
-        inner = inner + _over_differences(xp, turn, s * s) * scale
-        if is_complex(xp, uh):  # the phase that U and V share
-            inner = inner + turn * xp.eye(s.shape[-1], dtype=uh.dtype, device=uh.device) / (2 * scale)
-    if g_v is not None:
-        turn = _skew(xp, xp.matmul(vh, g_v))
-        inner = inner + xp.matrix_transpose(scale) * _over_differences(xp, turn, s * s)
-    return inner
+    if g_u is None and g_v is None:
+        return inner
+    left = xp.zeros_like(inner) if g_u is None else _skew(xp, xp.matmul(uh, g_u))
+    right = xp.zeros_like(inner) if g_v is None else _skew(xp, xp.matmul(vh, g_v))
+    present = (left != 0) | (right != 0)
+    sums = xp.expand_dims(s, axis=-2) + xp.expand_dims(s, axis=-1)
+    apart = (left - right) / xp.astype(one_where(xp, sums == 0, sums), left.dtype)
+    return inner + (_over_differences(xp, left + right, s, present) + apart) / 2
 
 
 def _qr(xp: Any, gs: Any, outs: Any, _x: Any, mode: str) -> Any:

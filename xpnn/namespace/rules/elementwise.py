@@ -51,6 +51,13 @@ def _ordered(xp: Any, g: Any, won: Any, tied: Any) -> Any:
     return g * (xp.astype(won, g.dtype) + 0.5 * xp.astype(tied, g.dtype))
 
 
+def _abs(xp: Any, g: Any, _out: Any, x: Any) -> Any:
+    if not is_complex(xp, x):
+        return g * xp.sign(x)
+    size = xp.abs(x)
+    return g * xp.conj(x) / one_where(xp, size == 0, size)
+
+
 def _sign(xp: Any, g: Any, out: Any, x: Any) -> Any:
     """Of a complex number the sign is x / abs(x), which turns with x."""
     if not is_complex(xp, x):
@@ -83,7 +90,7 @@ RULES: dict[str, Any] = {
         lambda xp, g, out, _x, y: g * y / one_where(xp, out == 0, out),
     ),
     # ---- absolute value, sign, order
-    "abs": _unary(lambda xp, g, _out, x: g * conj(xp, xp.sign(x))),
+    "abs": _unary(_abs),
     "sign": _unary(_sign),
     "copysign": Rule(
         "x1, x2, /", constant="x2", x1=lambda xp, g, out, x, _y: xp.where(xp.signbit(x) == xp.signbit(out), g, -g)

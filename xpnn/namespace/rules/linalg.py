@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..array import Array
 from ..rule import Composite, Joint, Rule
 from . import linear_algebra
 from .helpers import adjoint, conj, is_complex, keep_axes, one_where
@@ -41,6 +42,8 @@ def _det(xp: Any, g: Any, out: Any, x: Any) -> Any:
         return xp.zeros_like(x)
     if not xp.any(out == 0):
         return _matrix(xp, g * out) * xp.matrix_transpose(xp.linalg.inv(x))
+    if type(x) is Array:
+        return _matrix(xp, g) * xp.matrix_transpose(_adjugate(xp, x))
     u, s, vh = xp.linalg.svd(x, full_matrices=False)
     n = s.shape[-1]
     others = xp.where(xp.eye(n, dtype=xp.bool, device=s.device), xp.ones_like(s[..., None, :]), s[..., None, :])
@@ -48,6 +51,17 @@ def _det(xp: Any, g: Any, out: Any, x: Any) -> Any:
     # adj(U S V) = det(U V) V^H adj(S) U^H, and adj(S) holds the products of all other singular values
     unit = _matrix(xp, g * xp.linalg.det(u) * xp.linalg.det(vh))
     return unit * conj(xp, xp.matmul(u * xp.expand_dims(others, axis=-2), vh))
+
+
+def _adjugate(xp: Any, x: Any) -> Any:
+    """By the algorithm of Faddeev and Leverrier: a polynomial of x, and so with derivatives of every order."""
+    n = x.shape[-1]
+    eye = xp.eye(n, dtype=x.dtype, device=x.device)
+    adjugate = xp.zeros_like(x) + eye
+    for k in range(1, n):
+        product = xp.matmul(x, adjugate)
+        adjugate = product - _matrix(xp, xp.linalg.trace(product) / k) * eye
+    return adjugate if n % 2 else -adjugate
 
 
 def _slogdet(xp: Any, gs: Any, outs: Any, x: Any) -> Any:
