@@ -168,7 +168,7 @@ def sweep(
             out = node.out
             for f, parent, arg in zip(functions, parents, args):  # noqa: B905 (args go on with options)
                 if parent is not None:
-                    gp = f(xp, g, out, *args)  # type: ignore[misc]
+                    gp = f(xp, g, out, *args)
                     if gp.shape != arg.shape or gp.dtype is not arg.dtype:
                         gp = _fit(xp, gp, arg)
                     gradients[parent] = gradients[parent] + gp if parent in gradients else gp

@@ -9,6 +9,9 @@ __all__ = ["demos"]
 
 def demos() -> dict[str, Demo]:
     """All demonstrations by name; a function, so that importing xpnn.demos stays free."""
-    from . import cnn, dnn, gru, lstm
+    from .cnn import DEMO as CNN
+    from .dnn import DEMO as DNN
+    from .gru import DEMO as GRU
+    from .lstm import DEMO as LSTM
 
-    return {demo.name: demo for demo in (dnn.DEMO, cnn.DEMO, lstm.DEMO, gru.DEMO)}
+    return {demo.name: demo for demo in (DNN, CNN, LSTM, GRU)}

@@ -88,7 +88,8 @@ def prepare(demand: Array) -> Series:
 
 def _last_weeks_change(demand: Array, i: Array) -> Array:
     """By how much the demand changed a week ago, from the time of day of i to the next half hour."""
-    return demand[i - WEEK + 1] - demand[i - WEEK]
+    change: Array = demand[i - WEEK + 1] - demand[i - WEEK]
+    return change
 
 
 def _run(settings: Settings) -> Outcome:
