@@ -1,0 +1,25 @@
+"""Activations on a batch of hidden vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xpnn import ops
+
+from ..case import Case, normal
+
+NAMES = ["tanh", "silu", "gelu", "softmax", "log_softmax"]
+SHAPE = (256, 512)
+
+
+def case(name: str) -> Case:
+    def theirs(x: Any) -> Any:
+        import torch
+
+        function = getattr(torch.nn.functional, name)
+        return function(x, -1) if "softmax" in name else function(x)
+
+    return Case(name=f"{name} {SHAPE}", make=lambda rng: (normal(rng, *SHAPE),), run=getattr(ops, name), torch=theirs)
+
+
+CASES = [case(name) for name in NAMES]

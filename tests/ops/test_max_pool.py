@@ -1,0 +1,101 @@
+"""max_pool: the reference against torch, the fused form against the reference, ties, nan, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xpnn
+from xpnn import ops
+from xpnn.testing import check_primitive
+
+from ..conftest import Library
+from .against_torch import check_against_torch
+
+
+def with_ties(shape: tuple[int, ...], dtype: Any = np.float64) -> Any:
+    """Few different values, so that windows have several largest elements, as after a relu."""
+    return np.random.default_rng(sum(shape)).integers(-2, 3, size=shape).astype(dtype)
+
+
+TORCH_CASES: list[tuple[tuple[int, ...], tuple[Any, ...]]] = [
+    ((2, 3, 9), (2,)),
+    ((2, 3, 10), (3, 2, 1, 2, True)),
+    ((2, 3, 6, 8), (2,)),
+    ((2, 2, 7, 9), (3, 2, 1)),
+    ((2, 2, 7, 8), ((3, 2), (2, 1), (1, 0), (1, 3))),
+    ((2, 2, 7, 8), (2, 2, 0, 1, True)),
+    ((1, 2, 5, 5), (2, 3, 1, 1, True)),  # a last window that would lie in the padding alone
+    ((1, 2, 5, 4, 6), (2, None, (0, 1, 0))),
+]
+
+
+@pytest.mark.parametrize(("shape", "args"), TORCH_CASES)
+def test_reference_agrees_with_torch(lib: Library, shape: tuple[int, ...], args: tuple[Any, ...]) -> None:
+    name = f"max_pool{len(shape) - 2}d"
+
+    def theirs(x: Any) -> Any:
+        import torch
+
+        return getattr(torch.nn.functional, name)(x, *args)
+
+    check_against_torch(lib, lambda x: getattr(ops, name)(x, *args), theirs, (with_ties(shape),))
+
+
+def cases(dtype: Any) -> Iterator[tuple[Any, Any]]:
+    for shape, kernel, stride, pad, dilation in [
+        ((1, 1, 1), (1,), (1,), (0,), (1,)),
+        ((2, 3, 17), (3,), (2,), (1,), (2,)),
+        ((4, 3, 8, 6), (2, 2), (2, 2), (0, 0), (1, 1)),
+        ((4, 3, 9, 7), (2, 2), (2, 2), (0, 0), (1, 1)),
+        ((2, 5, 11, 13), (3, 3), (2, 2), (1, 1), (1, 1)),
+        ((2, 1, 11, 13), (3, 2), (1, 3), (1, 0), (2, 1)),
+        ((2, 1, 7, 7), (1, 3), (2, 1), (0, 1), (1, 1)),
+        ((2, 2, 5, 6, 7), (2, 2, 3), (2, 1, 2), (0, 1, 1), (1, 1, 1)),
+        ((0, 2, 4, 4), (2, 2), (2, 2), (0, 0), (1, 1)),
+    ]:
+        static = {"kernel": kernel, "stride": stride, "padding": tuple((p, p) for p in pad), "dilation": dilation}
+        x = with_ties(shape, dtype)
+        yield (x,), static
+        yield (np.moveaxis(x, 1, -1),), {**static, "data_format": "channels_last"}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_fused_form_agrees_with_the_reference(dtype: Any) -> None:
+    assert check_primitive(ops.max_pool, cases(dtype)) == 18
+
+
+def test_of_several_largest_elements_the_first_gets_the_gradient() -> None:
+    x = np.array([[[[0.0, 1.0], [1.0, 0.0]]]])
+    _, pullback = xpnn.vjp(lambda x: ops.max_pool2d(x, 2), x)
+    np.testing.assert_array_equal(pullback(np.ones((1, 1, 1, 1)))[0], [[[[0, 1], [0, 0]]]])
+
+
+def test_nan_wins(lib: Library) -> None:
+    x = np.array([[[3.0, np.nan, 1.0, 2.0, np.nan, 7.0]]])
+    y = ops.max_pool1d(lib.asarray(x), 2)
+    np.testing.assert_array_equal(lib.to_numpy(y), [[[np.nan, 2, np.nan]]])
+
+
+def test_an_image_without_a_batch(lib: Library) -> None:
+    x = with_ties((3, 6, 7))
+    np.testing.assert_array_equal(lib.to_numpy(ops.max_pool2d(lib.asarray(x), 2)), ops.max_pool2d(x[None], 2)[0])
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((7,), "are smaller than the window"),
+        ((2, 2, 2), "padding: expected at most half of the window of 2, got 2"),
+        ((0,), "kernel_size: expected an integer or 2 of them, each at least 1, got 0"),
+        (((2, 2, 2),), "kernel_size: expected an integer or 2"),
+    ],
+)
+def test_errors_name_the_argument(args: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ops.max_pool2d(np.ones((1, 1, 6, 6)), *args)
+    with pytest.raises(ValueError, match="data_format: expected"):
+        ops.max_pool2d(np.ones((1, 1, 6, 6)), 2, data_format="NHWC")

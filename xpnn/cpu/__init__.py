@@ -1,0 +1,1 @@
+"""NumPy implementations of the fused primitives: what ops/ defines, written for speed with buffers and BLAS."""

@@ -1,0 +1,31 @@
+"""Functions of arrays that the standard lacks; the heavy ones are fused primitives."""
+
+from .activations import elu as elu
+from .activations import gelu as gelu
+from .activations import leaky_relu as leaky_relu
+from .activations import log_softmax as log_softmax
+from .activations import silu as silu
+from .activations import softmax as softmax
+from .activations import softplus as softplus
+from .activations import tanh as tanh
+from .avg_pool import avg_pool as avg_pool
+from .avg_pool import avg_pool1d as avg_pool1d
+from .avg_pool import avg_pool2d as avg_pool2d
+from .avg_pool import avg_pool3d as avg_pool3d
+from .conv import conv as conv
+from .conv import conv1d as conv1d
+from .conv import conv2d as conv2d
+from .conv import conv3d as conv3d
+from .dropout import dropout as dropout
+from .embedding import embedding as embedding
+from .gru import gru as gru
+from .linear import linear as linear
+from .lstm import lstm as lstm
+from .max_pool import max_pool as max_pool
+from .max_pool import max_pool1d as max_pool1d
+from .max_pool import max_pool2d as max_pool2d
+from .max_pool import max_pool3d as max_pool3d
+from .relu import relu as relu
+from .rnn import rnn as rnn
+from .sigmoid import sigmoid as sigmoid
+from .softmax_cross_entropy import softmax_cross_entropy as softmax_cross_entropy

@@ -1,0 +1,72 @@
+"""What the references of the recurrent layers have in common: checks, initial states, and the loop over time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+__all__ = ["check_recurrent", "input_products", "run"]
+
+
+def check_recurrent(gates: int, x: Any, states: dict[str, Any], weights: dict[str, Any]) -> None:
+    """Raises ValueError unless the arrays of a recurrent layer fit together."""
+    if x.ndim != 3:
+        raise ValueError(f"x: expected shape (T, N, I), got {x.shape}")
+    w_hh = weights["w_hh"]
+    if w_hh.ndim != 2 or w_hh.shape[0] != gates * w_hh.shape[1]:
+        raise ValueError(f"w_hh: expected shape ({gates} H, H), got {w_hh.shape}")
+    hidden = w_hh.shape[1]
+    expected = {"w_ih": (gates * hidden, x.shape[2]), "b_ih": (gates * hidden,), "b_hh": (gates * hidden,)}
+    for name, array in {**weights, **states}.items():
+        shape = expected.get(name, w_hh.shape if name == "w_hh" else (x.shape[1], hidden))
+        if array is not None and array.shape != shape:
+            raise ValueError(f"{name}: expected shape {shape} for x {x.shape} and H = {hidden}, got {array.shape}")
+
+
+def input_products(xp: Any, x: Any, w_ih: Any, *biases: Any) -> Any:
+    """What the inputs of all steps give to the gates: x (T, N, I) @ w_ih.T + biases -> (T, N, G)."""
+    z = xp.matmul(x, xp.matrix_transpose(w_ih))
+    for b in biases:
+        z = z if b is None else z + b
+    return z
+
+
+def run(
+    xp: Any,
+    step: Callable[..., tuple[Any, ...]],
+    inputs: Any,
+    states: Sequence[Any],
+    hidden: int,
+    lengths: Any,
+    reverse: bool,
+) -> tuple[Any, ...]:
+    """step(inputs at t, *states) -> new states, for all t in turn; the first state is the output.
+
+    inputs (T, N, G), states (N, H) or None for zeros -> y (T, N, H) and the states of each row at its own end.
+    """
+    times, batch = inputs.shape[:2]
+    zeros = xp.zeros((batch, hidden), dtype=inputs.dtype, device=inputs.device)
+    held = [zeros if state is None else state for state in states]
+    running = _running(xp, lengths, times, inputs)
+    order = range(times - 1, -1, -1) if reverse else range(times)
+    at = xp.unstack(inputs)
+    outputs = [zeros] * times
+    for t in order:
+        new = step(at[t], *held)
+        if running is None:
+            held, outputs[t] = list(new), new[0]
+        else:
+            held = [xp.where(running[t], a, b) for a, b in zip(new, held, strict=True)]
+            outputs[t] = xp.where(running[t], new[0], zeros)
+    y = xp.stack(outputs) if times else xp.zeros((0, batch, hidden), dtype=inputs.dtype, device=inputs.device)
+    return (y, *held)
+
+
+def _running(xp: Any, lengths: Any, times: int, inputs: Any) -> Any:
+    """For each time, which rows (N, 1) have not ended; None if all have the same length."""
+    if lengths is None:
+        return None
+    if lengths.shape != inputs.shape[1:2] or not xp.isdtype(lengths.dtype, "integral"):
+        raise ValueError(f"lengths: expected {inputs.shape[1]} integers, got {lengths.dtype} of shape {lengths.shape}")
+    time = xp.arange(times, dtype=lengths.dtype, device=inputs.device)
+    return xp.unstack(xp.expand_dims(xp.expand_dims(time, axis=1) < lengths, axis=2))

@@ -1,0 +1,29 @@
+"""Dropout with a mask from counter-based random numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import random
+from ..namespace import namespace
+from ..namespace.array import unbox
+from ..namespace.libraries import array_device, raw_namespace
+
+__all__ = ["dropout"]
+
+
+def dropout(x: Any, p: float = 0.5, *, key: random.Key) -> Any:
+    """x with each element zeroed with probability p and the others divided by 1 - p (Srivastava et al. 2014).
+
+    x (...) floating point -> y of the same shape and dtype. The mask depends on the key and the shape alone: it is the same
+    on every library and device.
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"p: expected a probability in [0, 1], got {p}")
+    raw = unbox(x)
+    xp = raw_namespace(raw)
+    if p == 1:
+        return x * 0.0
+    mask = random.dropout_mask(key, raw.shape, 1 - p, xp=xp, device=array_device(raw))
+    scale = xp.astype(mask, raw.dtype) * (1 / (1 - p))
+    return namespace(x).multiply(x, scale)

@@ -1,0 +1,51 @@
+"""linear: an affine map of the last axis, and an activation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..cpu import linear as cpu
+from ..namespace import namespace
+from ..primitive import Primitive
+from .activations import tanh
+from .relu import reference as relu
+from .sigmoid import reference as sigmoid
+
+__all__ = ["linear"]
+
+# Those whose slope can be told from their value: a fused backward then needs the output only.
+_ACTIVATIONS: dict[str | None, Callable[[Any], Any]] = {
+    None: lambda y: y,
+    "relu": relu,
+    "tanh": tanh,
+    "sigmoid": sigmoid,
+}
+
+
+def reference(x: Any, weight: Any, bias: Any = None, *, activation: str | None = None) -> Any:
+    """y = activation(x @ weight.T + bias).
+
+    x (..., I), weight (O, I), bias (O,) or None -> y (..., O), all of one floating-point dtype.
+    activation: None, "relu", "tanh" or "sigmoid". Raises ValueError for shapes that do not fit together.
+    """
+    _check(x, weight, bias, activation)
+    xp = namespace(x, weight, bias)
+    y = xp.matmul(x, xp.matrix_transpose(weight))
+    return _ACTIVATIONS[activation](y if bias is None else y + bias)
+
+
+linear = Primitive(reference, name="linear")
+linear.add("numpy", cpu)
+
+
+def _check(x: Any, weight: Any, bias: Any, activation: str | None) -> None:
+    if weight.ndim != 2:
+        raise ValueError(f"weight: expected shape (outputs, inputs), got {weight.shape}")
+    outputs, inputs = weight.shape
+    if x.ndim == 0 or x.shape[-1] != inputs:
+        raise ValueError(f"x: expected shape (..., {inputs}) for a weight of shape {weight.shape}, got {x.shape}")
+    if bias is not None and bias.shape != (outputs,):
+        raise ValueError(f"bias: expected shape ({outputs},), got {bias.shape}")
+    if activation not in _ACTIVATIONS:
+        raise ValueError(f'activation: expected None, "relu", "tanh" or "sigmoid", got {activation!r}')

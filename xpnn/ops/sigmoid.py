@@ -1,0 +1,23 @@
+"""sigmoid: the logistic function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..cpu import sigmoid as cpu
+from ..primitive import Primitive
+from ..special import expit
+
+__all__ = ["sigmoid"]
+
+
+def reference(x: Any) -> Any:
+    """1 / (1 + exp(-x)), accurate in both tails.
+
+    x (...) -> y (...), floating point.
+    """
+    return expit(x)
+
+
+sigmoid = Primitive(reference, name="sigmoid")
+sigmoid.add("numpy", cpu)
