@@ -121,7 +121,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 class _Replay:
     """The rule of checkpoint: runs the function again, traced, and pulls through it."""
 
-    gradients = None
+    step = None
 
     def __init__(self, f: Callable[..., list[Any]]) -> None:
         self.f = f
@@ -239,7 +239,7 @@ class _Trace:
 class _Custom:
     """The rule of custom_vjp."""
 
-    gradients = None
+    step = None
 
     def __init__(self, forward: Callable[..., Any], backward: Callable[[Any, Any], Sequence[Any]]) -> None:
         self.forward = forward

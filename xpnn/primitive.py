@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .errors import DeviceMismatchError
@@ -23,8 +24,16 @@ from .tape import Node, Parts
 
 __all__ = ["Implementation", "Primitive", "explain", "use_reference"]
 
-_log: ContextVar[list[str] | None] = ContextVar("xpnn_explain", default=None)
-_reference_only: ContextVar[bool] = ContextVar("xpnn_reference_only", default=False)
+
+@dataclass(frozen=True)
+class _Mode:
+    """What explain() and use_reference() want of the calls inside."""
+
+    reference_only: bool
+    lines: list[str]
+
+
+_mode: ContextVar[_Mode | None] = ContextVar("xpnn_primitive_mode", default=None)
 
 
 class Implementation(Protocol):
@@ -56,6 +65,7 @@ class Primitive:
         parameters = self.__signature__.parameters.values()
         self._count = sum(p.kind is not p.KEYWORD_ONLY for p in parameters)
         self._arrays = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        self._inference = (False,) * self._count
 
     def __repr__(self) -> str:
         libraries = ", ".join(self.implementations) or "reference only"
@@ -66,8 +76,17 @@ class Primitive:
         self.implementations.setdefault(library, []).append(implementation)
 
     def __call__(self, *arrays: Any, **static: Any) -> Any:
-        if len(arrays) < self._count or any(name in static for name in self._arrays):
+        if len(arrays) != self._count:
             arrays = self._positional(arrays, static)
+        for a in arrays:
+            if type(a) is Array:
+                return self._on_boxes(arrays, static)
+        implementation = self._choose(arrays, static)
+        if implementation is None:
+            return self.reference(*arrays, **static)
+        return implementation.forward(*arrays, need=self._inference, **static)[0]
+
+    def _on_boxes(self, arrays: tuple[Any, ...], static: dict[str, Any]) -> Any:
         raw = [a._value if type(a) is Array else a for a in arrays]
         implementation = self._choose(raw, static)
         if implementation is None:
@@ -76,7 +95,7 @@ class Primitive:
         need = tuple([p is not None for p in parents])
         out, residuals = implementation.forward(*raw, need=need, **static)
         if True not in need:
-            return box(out) if any(type(a) is Array for a in arrays) else out
+            return box(out)
         return self._record(implementation, raw, static, parents, out, residuals)
 
     def _positional(self, arrays: tuple[Any, ...], static: dict[str, Any]) -> tuple[Any, ...]:
@@ -85,11 +104,26 @@ class Primitive:
         bound.apply_defaults()
         return tuple(bound.arguments[name] for name in self._arrays)
 
-    def _choose(self, raw: list[Any], static: dict[str, Any]) -> Any:
-        library = self._library(raw)
-        log = _log.get()
-        chosen, reason = None, f"no implementation for {library} arrays" if log is not None else ""
-        if _reference_only.get():
+    def _choose(self, raw: Sequence[Any], static: dict[str, Any]) -> Any:
+        """The implementation that takes the call, None for the reference."""
+        kind = type(raw[0])
+        for a in raw:
+            if type(a) is not kind and a is not None:
+                self._check_libraries(raw)
+                break
+        library = library_name(raw[0] if raw[0] is not None else self._first(raw))
+        mode = _mode.get()
+        if mode is not None:
+            return self._explained(library, raw, static, mode)
+        for implementation in self.implementations.get(library, ()):
+            if implementation.refusal(*raw, **static) is None:
+                return implementation
+        return None
+
+    def _explained(self, library: str, raw: Sequence[Any], static: dict[str, Any], mode: _Mode) -> Any:
+        """What _choose does, inside explain() or use_reference()."""
+        chosen, reason = None, f"no implementation for {library} arrays"
+        if mode.reference_only:
             reason = "use_reference() is in force"
         else:
             for implementation in self.implementations.get(library, ()):
@@ -98,27 +132,24 @@ class Primitive:
                     chosen = implementation
                     break
                 reason = f"{_short(implementation)} refused: {why}"
-        if log is not None:
-            log.append(f"{self.name}: {_short(chosen)}" if chosen else f"{self.name}: reference ({reason})")
+        mode.lines.append(f"{self.name}: {_short(chosen)}" if chosen else f"{self.name}: reference ({reason})")
         return chosen
 
-    def _library(self, raw: list[Any]) -> str:
-        """The one library of all arrays."""
-        kind = library = name = None
-        for own, a in zip(self._arrays, raw, strict=True):
-            if a is None or type(a) is kind:
-                continue
-            found = library_name(a)
-            if library is None:
-                kind, library, name = type(a), found, own
-            elif found != library:
+    def _first(self, raw: Sequence[Any]) -> Any:
+        for a in raw:
+            if a is not None:
+                return a
+        raise TypeError(f"{self.name}: {self._arrays[0]} is None, expected an array")
+
+    def _check_libraries(self, raw: Sequence[Any]) -> None:
+        """Raises unless all arrays are of one library."""
+        given = [(name, library_name(a)) for name, a in zip(self._arrays, raw, strict=True) if a is not None]
+        for name, library in given:
+            if library != given[0][1]:
                 raise DeviceMismatchError(
-                    f"{self.name}: {own} is an array of {found}, {name} of {library}; bring them to one device: "
-                    'xpnn.asarray(x, device="cpu" or "gpu"), model.to(...)'
+                    f"{self.name}: {name} is an array of {library}, {given[0][0]} of {given[0][1]}; bring them to one "
+                    'device: xpnn.asarray(x, device="cpu" or "gpu"), model.to(...)'
                 )
-        if library is None:
-            raise TypeError(f"{self.name}: {self._arrays[0]} is None, expected an array")
-        return library
 
     def _record(
         self,
@@ -145,7 +176,7 @@ def _short(implementation: Any) -> str:
 class _Fused:
     """The rule of a fused node: the implementation's backward, or under a second trace the reference's gradient."""
 
-    gradients = None
+    step = None
 
     def __init__(self, primitive: Primitive, implementation: Any, static: dict[str, Any], outputs: int) -> None:
         self.primitive = primitive
@@ -177,11 +208,9 @@ class _Fused:
 @contextmanager
 def use_reference() -> Iterator[None]:
     """Inside, every primitive runs its reference: for tests, and to see what an implementation changes."""
-    token = _reference_only.set(True)
-    try:
+    outer = _mode.get()
+    with _in_mode(_Mode(reference_only=True, lines=[] if outer is None else outer.lines)):
         yield
-    finally:
-        _reference_only.reset(token)
 
 
 def explain(f: Callable[..., Any], *args: Any, **options: Any) -> list[str]:
@@ -189,10 +218,17 @@ def explain(f: Callable[..., Any], *args: Any, **options: Any) -> list[str]:
 
     ``["conv: cpu.conv", "lstm: reference (cpu.lstm refused: dtype complex64)"]``
     """
-    log: list[str] = []
-    token = _log.set(log)
-    try:
+    outer = _mode.get()
+    mode = _Mode(reference_only=outer is not None and outer.reference_only, lines=[])
+    with _in_mode(mode):
         f(*args, **options)
+    return mode.lines
+
+
+@contextmanager
+def _in_mode(mode: _Mode) -> Iterator[None]:
+    token = _mode.set(mode)
+    try:
+        yield
     finally:
-        _log.reset(token)
-    return log
+        _mode.reset(token)

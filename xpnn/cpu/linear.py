@@ -38,12 +38,12 @@ def refusal(x: Any, weight: Any, bias: Any, *, activation: str | None = None) ->
 def forward(
     x: Any, weight: Any, bias: Any, *, activation: str | None = None, need: tuple[bool, ...]
 ) -> tuple[Any, Any]:
-    y = np.matmul(_rows(x), weight.T)
+    y = np.matmul(x if x.ndim == 2 else _rows(x), weight.T)
     if bias is not None:
         np.add(y, bias, y)
     if activation is not None:
         _APPLY[activation](y)
-    out = y.reshape(*x.shape[:-1], weight.shape[0])
+    out = y if x.ndim == 2 else y.reshape(*x.shape[:-1], weight.shape[0])
     if True not in need:
         return out, None
     return out, (x, weight, y if activation is not None else None, activation)

@@ -112,7 +112,7 @@ def _run(settings: Settings) -> Outcome:
         batch_size=batch_size,
         max_grad_norm=1.0,
         validation=_on_device(series.part(test - VALIDATION, test)),
-        metrics={"mae_MW": functools.partial(_error_in_megawatt, scale=series.scale)},
+        metrics={"MAE_MW": functools.partial(_error_in_megawatt, scale=series.scale)},
         progress=settings.progress and "gru",
     )
     predicted = to_numpy(predict(model, asarray(series.part(test, size)[0])))

@@ -24,13 +24,17 @@ def learning_curves(history: History, path: Path, *, title: str) -> None:
     metrics = [name for name in history[0] if name.startswith("val_") and name != "val_loss"]
     figure, axes = _figure(1 + len(metrics), width=5.0, height=3.6)
     epochs = history.column("epoch")
-    axes[0].plot(epochs, history.column("loss"), color=_BLUE, label="training")
-    axes[0].plot(epochs, history.column("val_loss"), color=_ORANGE, label="validation")
+    marker = "o" if len(epochs) < 4 else None  # a line of one point cannot be seen
+    axes[0].plot(epochs, history.column("loss"), color=_BLUE, marker=marker, label="training")
+    axes[0].plot(epochs, history.column("val_loss"), color=_ORANGE, marker=marker, label="validation")
     axes[0].set(xlabel="epoch", ylabel="loss")
     axes[0].legend(frameon=False)
     for ax, name in zip(axes[1:], metrics, strict=True):
-        ax.plot(epochs, history.column(name), color=_ORANGE)
+        ax.plot(epochs, history.column(name), color=_ORANGE, marker=marker)
         ax.set(xlabel="epoch", ylabel=f"{name.removeprefix('val_').replace('_', ' ')} (validation)")
+    for ax in axes:
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        ax.grid(color=_GREY, alpha=0.2)
     figure.suptitle(title)
     _write(figure, path)
 
@@ -73,12 +77,15 @@ def forecast(truth: Array, predicted: Array, path: Path, *, title: str, unit: st
     figure, axes = _figure(2, columns=1, width=10.0, height=2.6)
     axes[0].plot(time, truth, color=_GREY, linewidth=2.5, label="truth")
     axes[0].plot(time, predicted, color=_BLUE, linewidth=1, label="forecast half an hour before")
-    axes[0].set(ylabel=unit, title=title, xlim=(0, time[-1]))
+    axes[0].set(ylabel=unit, title=title)
     axes[0].legend(frameon=False, ncols=2, loc="upper right")
     axes[0].margins(y=0.18)
     axes[1].fill_between(time, predicted - truth, color=_RED, alpha=0.6, linewidth=0)
     axes[1].axhline(0, color="black", linewidth=0.5)
-    axes[1].set(ylabel=f"error, {unit}", xlabel="days", xlim=(0, time[-1]))
+    axes[1].set(ylabel=f"error, {unit}", xlabel="days")
+    for ax in axes:
+        ax.set(xlim=(0, len(time) / 48), xticks=range(len(time) // 48 + 1))
+        ax.grid(axis="x", color=_GREY, alpha=0.2)
     _write(figure, path)
 
 

@@ -51,7 +51,12 @@ class _Conv(Module):
         check_rank(self, x, (self.dims + 1, self.dims + 2), f"(N, C, *S) or (C, *S) with {self.dims} dimensions S")
         axis = -1 if self.data_format == "channels_last" else -self.dims - 1
         check_features(self, x, axis, self.in_channels, "in_channels")
-        options: dict[str, Any] = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": self.groups}
+        options: dict[str, Any] = {
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "groups": self.groups,
+        }
         convolve = (ops.conv1d, ops.conv2d, ops.conv3d)[self.dims - 1]
         return convolve(x, self.weight, self.bias, **options, data_format=self.data_format)
 
@@ -77,4 +82,3 @@ class Conv2d(_Conv):
 class Conv3d(_Conv):
     __doc__ = _Conv.__doc__
     dims = 3
-
