@@ -151,3 +151,11 @@ def test_progress_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     run(0, epochs=1, progress="spirals")
     out, err = capsys.readouterr()
     assert out == "" and "spirals" in err and "val_accuracy" in err
+
+
+def test_an_optimizer_of_another_model_is_refused() -> None:
+    options: dict[str, Any] = {"loss": losses.cross_entropy, "progress": False}
+    with pytest.raises(ValueError, match="it holds none of the model's arrays"):
+        xpnn.fit(network(), spirals(10, 0), optimizer=optim.SGD(network()), **options)
+    with pytest.raises(TypeError, match="expected an xpnn.optim.Optimizer, got NoneType"):
+        xpnn.fit(network(), spirals(10, 0), optimizer=None, **options)

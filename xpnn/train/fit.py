@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from .. import tree
 from ..data import batches
 from ..gradients import value_and_grad
 from ..nn.module import Module
@@ -45,6 +46,7 @@ def fit(
     callbacks: called with (model, record) after each epoch. progress: a bar on stderr, with this text if it is a string.
     Every pass is shuffled; xpnn.seed(n) before the call makes the run reproducible.
     """
+    _check_optimizer(optimizer, model)
     step = _step(model, loss, optimizer, schedule, max_grad_norm)
     train = batches(*data, batch_size=batch_size, shuffle=True)
     callbacks = list(callbacks)
@@ -67,6 +69,15 @@ def fit(
         if hasattr(callback, "restore"):
             callback.restore(model)
     return history
+
+
+def _check_optimizer(optimizer: Any, model: Module) -> None:
+    """Raises unless the optimiser updates arrays of the model: another model's would be trained by its gradients."""
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer: expected an xpnn.optim.Optimizer, got {type(optimizer).__name__}")
+    own = {id(x) for x in model.parameters()}
+    if not any(id(x) in own for x in tree.leaves(optimizer.params)):
+        raise ValueError("optimizer: expected one made for this model; it holds none of the model's arrays")
 
 
 def _step(
