@@ -56,6 +56,22 @@ def test_the_same_array_twice_is_one_leaf() -> None:
     assert grads["a"] is not grads["b"]
 
 
+def test_the_same_array_as_two_arguments_is_two_leaves() -> None:
+    x = np.array([2.0, 3.0])
+    (da, db) = grad(lambda a, b: total(a * a * b), argnums=(0, 1))(x, x)
+    np.testing.assert_array_equal(da, 2 * x * x)
+    np.testing.assert_array_equal(db, x * x)
+    _, pullback = vjp(lambda a, b: a * a * b, x, x)
+    np.testing.assert_array_equal(pullback(np.ones(2))[1], x * x)
+
+
+def test_tied_weights_under_checkpoint_count_once() -> None:
+    w = np.array([2.0, 3.0])
+    tied = {"a": w, "b": w}
+    f = lambda p: total(checkpoint(lambda p: p["a"] * p["a"] * p["b"])(p))  # noqa: E731
+    np.testing.assert_array_equal(grad(f)(tied)["a"], 3 * w * w)
+
+
 def test_has_aux_returns_raw_arrays(lib: Library) -> None:
     (_, aux), g = value_and_grad(lambda x: (total(x), {"y": 2 * x, "n": 3}), has_aux=True)(lib.asarray([1.0, 2.0]))
     np.testing.assert_array_equal(lib.to_numpy(aux["y"]), [2.0, 4.0])
@@ -142,6 +158,9 @@ def test_errors_in_one_line(f: Any, x: Any, error: type[Exception], words: str) 
 def test_argnums_out_of_range() -> None:
     with pytest.raises(TypeError, match="positional argument 1, but got 1"):
         grad(lambda x: total(x), argnums=1)(np.ones(2))
+    for argnums in ((0, 0), -1, (0, -1)):
+        with pytest.raises(ValueError, match="argnums: expected different positions from 0 on"):
+            grad(total, argnums=argnums)
 
 
 def test_vjp_of_a_tree_can_be_called_again(lib: Library) -> None:

@@ -34,6 +34,8 @@ def value_and_grad(
     Raises ValueError for a result that is no scalar, TypeError for an argument without floating-point arrays.
     """
     positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    if len(set(positions)) != len(positions) or any(i < 0 for i in positions):
+        raise ValueError(f"argnums: expected different positions from 0 on, got {argnums}")
 
     @functools.wraps(f)
     def run(*args: Any, **options: Any) -> Any:
@@ -160,8 +162,9 @@ class _Trace:
         self.leaves: list[Node] = []
         self.first = 0
         self.nested = False
-        self._boxes: dict[int, Array] = {}
-        self._values: dict[int, tuple[Node, Any]] = {}  # not read off the boxes, which f may assign to
+        # By argument, and by id in it: an array in two places of one argument is one leaf, as tied weights are, but in
+        # two arguments it is two. Node and value are not read off the boxes, which f may assign to.
+        self._known: list[dict[int, tuple[Array, Node, Any]]] = []
         self._sample: Any = None
 
     def arguments(self, args: Sequence[Any], positions: tuple[int, ...]) -> list[Any]:
@@ -172,18 +175,18 @@ class _Trace:
                 raise TypeError(
                     f"argnums: the function is differentiated by positional argument {i}, but got {len(args)}"
                 )
-            before = len(self.leaves)
+            self._known.append({})
             boxed[i] = tree.map(self._leaf, args[i])
-            if len(self.leaves) == before and not any(id(x) in self._boxes for _, x in tree.flatten(args[i])):
+            if not self._known[-1]:
                 raise TypeError(
                     f"argument {i}: expected an array, module or tree with floating-point arrays, got {_kind(args[i])}"
                 )
         return boxed
 
     def _leaf(self, x: Any) -> Any:
-        known = self._boxes.get(id(x))  # the same array in two places is one leaf, as tied weights are
+        known = self._known[-1].get(id(x))
         if known is not None:
-            return known
+            return known[0]
         outer = None
         value = x
         if type(x) is Array:
@@ -196,8 +199,8 @@ class _Trace:
         self.first = self.first or node.id
         self.leaves.append(node)
         self._sample = value
-        self._values[id(x)] = node, value
-        box = self._boxes[id(x)] = Array(value, node)
+        box = Array(value, node)
+        self._known[-1][id(x)] = box, node, value
         return box
 
     def pull(self, outputs: Sequence[Any], consume: bool = True) -> Callable[[Sequence[Any]], list[Any]]:
@@ -225,11 +228,14 @@ class _Trace:
         used: set[int] = set()
         by_leaf = {id(node): g for node, g in zip(self.leaves, found, strict=True)}
 
-        def gradient(x: Any) -> Any:
-            known = self._values.get(id(x))
-            return None if known is None else _owned(by_leaf[id(known[0])], known[1], used)
+        def gradient(x: Any, known: dict[int, tuple[Array, Node, Any]]) -> Any:
+            if id(x) not in known:
+                return None
+            _, node, value = known[id(x)]
+            return _owned(by_leaf[id(node)], value, used)
 
-        return [tree.map(gradient, arg) for arg in args]
+        pairs = zip(args, self._known, strict=True)
+        return [tree.map(functools.partial(gradient, known=known), arg) for arg, known in pairs]
 
     def result(self, x: Any) -> Any:
         """What the caller gets for an output: raw, unless an enclosing trace depends on it."""
