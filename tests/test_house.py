@@ -17,7 +17,7 @@ PACKAGE = ROOT / "xpnn"
 
 # Low to high; a file imports from its own floor or from below.
 FLOORS = [
-    {"errors", "tree", "tape"},
+    {"errors", "fallback", "tree", "tape"},
     {"namespace", "special"},
     {"backend", "config"},
     {"gradients", "primitive", "random"},

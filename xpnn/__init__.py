@@ -32,6 +32,7 @@ from .config import show_config as show_config
 from .errors import BackendError as BackendError
 from .errors import DeviceMismatchError as DeviceMismatchError
 from .errors import MissingExtraError as MissingExtraError
+from .fallback import fallback_report as fallback_report
 from .gradients import checkpoint as checkpoint
 from .gradients import custom_vjp as custom_vjp
 from .gradients import grad as grad

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .errors import DeviceMismatchError
+from .fallback import note_fallback
 from .gradients import pull_through
 from .namespace.array import Array, box
 from .namespace.libraries import library_name
@@ -115,14 +116,18 @@ class Primitive:
         mode = _mode.get()
         if mode is not None:
             return self._explained(library, raw, static, mode)
+        why = None
         for implementation in self.implementations.get(library, ()):
-            if implementation.refusal(*raw, **static) is None:
+            why = implementation.refusal(*raw, **static)
+            if why is None:
                 return implementation
+        if library == "cupy":
+            note_fallback(self.name, why or "no kernel yet")
         return None
 
     def _explained(self, library: str, raw: Sequence[Any], static: dict[str, Any], mode: _Mode) -> Any:
         """What _choose does, inside explain() or use_reference()."""
-        chosen, reason = None, f"no implementation for {library} arrays"
+        chosen, why, reason = None, None, f"no implementation for {library} arrays"
         if mode.reference_only:
             reason = "use_reference() is in force"
         else:
@@ -132,6 +137,8 @@ class Primitive:
                     chosen = implementation
                     break
                 reason = f"{_short(implementation)} refused: {why}"
+            if chosen is None and library == "cupy":
+                note_fallback(self.name, why or "no kernel yet")
         mode.lines.append(f"{self.name}: {_short(chosen)}" if chosen else f"{self.name}: reference ({reason})")
         return chosen
 
