@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..cpu import linear as cpu
+from ..cuda import linear as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
 from .activations import tanh
@@ -37,6 +38,7 @@ def reference(x: Any, weight: Any, bias: Any = None, *, activation: str | None =
 
 linear = Primitive(reference, name="linear")
 linear.add("numpy", cpu)
+linear.add("cupy", cuda)
 
 
 def _check(x: Any, weight: Any, bias: Any, activation: str | None) -> None:

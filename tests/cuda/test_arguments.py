@@ -1,0 +1,101 @@
+"""The struct of arguments: C++'s alignment, what it refuses, and the proof that the compiler makes."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+import pytest
+
+from xpnn.cuda.arguments import Arguments, Layout, address
+
+from . import nvrtc
+
+LAYOUT = Layout(
+    "S", (("y", "float*"), ("n", "int"), ("x", "const __half*"), ("scale", "float"), ("last", "unsigned char"))
+)
+STRUCT = "struct S { float* y; int n; const __half* x; float scale; unsigned char last; };"
+
+
+class Mirror(ctypes.Structure):
+    """The same struct as the C compiler of this machine lays it out."""
+
+    _fields_ = (
+        ("y", ctypes.c_void_p),
+        ("n", ctypes.c_int),
+        ("x", ctypes.c_void_p),
+        ("scale", ctypes.c_float),
+        ("last", ctypes.c_ubyte),
+    )
+
+
+def arguments(**changed: Any) -> Arguments:
+    values = {"y": np.zeros((2, 3), np.float32), "n": -7, "x": np.ones(4, np.float16), "scale": 0.5, "last": 3}
+    return LAYOUT(**{**values, **changed})
+
+
+def test_the_struct_is_laid_out_as_c_does() -> None:
+    found = arguments()
+    assert found.packed().nbytes == ctypes.sizeof(Mirror)
+    read = Mirror.from_buffer_copy(found.packed().tobytes())
+    y, x = found.arrays.values()
+    assert (read.y, read.n, read.x, read.scale, read.last) == (y.ctypes.data, -7, x.ctypes.data, 0.5, 3)
+    assert found.packed().size == 1  # how CuPy knows a struct that goes by value
+
+
+def test_none_is_a_null_pointer() -> None:
+    found = arguments(x=None)
+    assert found.packed()["x"] == 0 == address(None)
+    assert list(found.arrays) == ["y"]
+
+
+def misaligned() -> Any:
+    return np.frombuffer(bytearray(9), np.uint8)[1:].view(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"x": np.ones(4, np.float32)}, r"S\.x: expected an array of float16, got float32"),
+        (
+            {"y": np.zeros((2, 3), np.float32).T},
+            r"S\.y: expected a C-contiguous array, got shape \(3, 2\) with strides \(4, 12\)",
+        ),
+        ({"y": misaligned()}, r"S\.y: expected an address that is a multiple of 4, got 0x"),
+    ],
+)
+def test_what_a_kernel_could_not_read_is_refused(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        arguments(**changed)
+
+
+def test_the_fields_are_named_and_in_order() -> None:
+    with pytest.raises(TypeError, match=r"S: expected \['y', 'n', 'x', 'scale', 'last'\], got \['n', 'y'\]"):
+        LAYOUT(n=1, y=None)
+
+
+def test_a_number_too_large_for_its_field_is_an_error() -> None:
+    with pytest.raises(OverflowError):
+        arguments(n=2**31).packed()
+
+
+@pytest.mark.parametrize(
+    ("struct", "problem"),
+    [
+        (STRUCT, None),
+        (STRUCT.replace("float* y; int n", "int n; float* y"), "S::y"),
+        (STRUCT.replace("const __half*", "__half*"), "S::x"),
+        (STRUCT.replace("float scale", "int scale"), "S::scale"),
+        (STRUCT.replace("}", " int more; }"), "size of S"),
+        (STRUCT.replace("scale;", "factor;"), '"scale"'),
+    ],
+)
+def test_the_compiler_proves_the_layout(struct: str, problem: str | None) -> None:
+    nvrtc.needs_nvrtc()
+    code = f"#include <cuda_fp16.h>\n{struct}\n__global__ void kernel(S) {{}}\n{LAYOUT.assertions}"
+    if problem is None:
+        nvrtc.compile_kernels(code, ["kernel"], "sm_90")
+    else:
+        with pytest.raises(nvrtc.CompileError, match=problem):
+            nvrtc.compile_kernels(code, ["kernel"], "sm_90")

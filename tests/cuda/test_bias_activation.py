@@ -1,0 +1,169 @@
+"""bias_activation: its plans, and its kernels in the emulator against the formula in float64."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from tests.emulator import SCHEDULES
+from xpnn.cuda import bias_activation
+from xpnn.cuda.bias_activation import backward, backward_plans, forward_into, forward_plan
+
+from .emulated import Emulator, emulating
+
+DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
+APPLY = {
+    None: lambda z: z,
+    "relu": lambda z: np.maximum(z, 0),
+    "tanh": np.tanh,
+    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
+}
+SLOPE = {
+    None: lambda y: np.ones_like(y),
+    "relu": lambda y: (y > 0) * 1.0,
+    "tanh": lambda y: 1 - y * y,
+    "sigmoid": lambda y: y * (1 - y),
+}
+# The largest error of an element: half a unit in the last place of a number in [1, 2), and what the activations add.
+ROUNDING = {"float32": 2e-6, "float16": 6e-4, "bfloat16": 5e-3}
+# One element, primes, one below and above a tile of 32 columns, of 32 vectors of 4 and of 8, and above a chunk of rows.
+SHAPES = [(1, 1), (7, 5), (3, 31), (2, 33), (5, 128), (2, 132), (9, 256), (2, 264), (67, 8), (131, 3), (700, 1)]
+
+every = pytest.mark.parametrize(("dtype", "activation"), list(itertools.product(DTYPES, APPLY)))
+
+
+@pytest.fixture
+def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    with emulating(monkeypatch) as found:
+        yield found
+
+
+def random(dtype: str, *shape: int, seed: int = 0) -> Any:
+    return np.random.default_rng([seed, *shape]).normal(size=shape).astype(DTYPES[dtype])
+
+
+def exact(*arrays: Any) -> list[Any]:
+    return [np.asarray(x, np.float64) for x in arrays]
+
+
+def assert_near(x: Any, y: Any, dtype: str, scale: float = 1.0) -> None:
+    assert x.dtype == DTYPES[dtype]
+    np.testing.assert_allclose(np.asarray(x, np.float64), y, rtol=ROUNDING[dtype], atol=ROUNDING[dtype] * scale)
+
+
+@every
+def test_forward(emulator: Emulator, dtype: str, activation: str | None) -> None:
+    for shape in SHAPES:
+        x, bias = random(dtype, *shape), random(dtype, shape[1], seed=1)
+        expected = APPLY[activation](np.add(*exact(x, bias)))
+        y = np.empty_like(x)
+        forward_into(y, x, bias, activation)
+        assert_near(y, expected, dtype)
+        forward_into(x, x, bias, activation)  # in place
+        assert x.tobytes() == y.tobytes()
+
+
+@every
+def test_backward(emulator: Emulator, dtype: str, activation: str | None) -> None:
+    for shape in SHAPES:
+        g = random(dtype, *shape)
+        y = APPLY[activation](*exact(random(dtype, *shape, seed=1))).astype(DTYPES[dtype])
+        slope = SLOPE[activation](*exact(y))
+        expected = np.asarray(g, np.float64) * slope
+        dx, db = backward(g, y, activation, dx=True, db=True)
+        assert_near(dx, expected, dtype)
+        assert_near(db, expected.sum(0), dtype, np.abs(expected).sum(0).max())
+        assert backward(g, y, activation, dx=False, db=True)[1].tobytes() == db.tobytes()
+        alone, nothing = backward(g, y, activation, dx=True, db=False)
+        assert alone.tobytes() == dx.tobytes() and nothing is None
+
+
+def test_without_bias_only_the_activation_is_applied(emulator: Emulator) -> None:
+    x = random("float32", 5, 9)
+    y = np.empty_like(x)
+    forward_into(y, x, None, "relu")
+    assert np.array_equal(y, np.maximum(x, 0))
+
+
+def test_special_values(emulator: Emulator) -> None:
+    """nan stays nan through every activation; the tails are saturated, not nan."""
+    x = np.array([[np.nan, np.inf, -np.inf, 1e4, -1e4, -0.0]], np.float32)
+    for activation, expected in {
+        "relu": [np.nan, np.inf, 0, 1e4, 0, 0],
+        "tanh": [np.nan, 1, -1, 1, -1, 0],
+        "sigmoid": [np.nan, 1, 0, 1, 0, 0.5],
+    }.items():
+        y = np.empty_like(x)
+        forward_into(y, x, None, activation)
+        np.testing.assert_array_equal(y[0], expected)
+
+
+def test_badly_aligned_arrays_take_the_kernel_of_single_elements(emulator: Emulator) -> None:
+    room = np.zeros(8 * 8 + 1, np.float32)
+    x = room[1:].reshape(8, 8)
+    x[...] = random("float32", 8, 8)
+    bias, expected = random("float32", 8), np.tanh(x)
+    forward_into(x, x, None, "tanh")
+    assert emulator.launched[-1].entry == "bias_activation_forward<float, 1, Tanh>"
+    assert_near(x, expected, "float32")
+    forward_into(y := np.empty((8, 8), np.float32), y, bias, "tanh")
+    assert emulator.launched[-1].entry == "bias_activation_forward<float, 4, Tanh>"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_bias_gradient_over_many_chunks_has_the_same_bits_under_every_schedule(
+    monkeypatch: pytest.MonkeyPatch, dtype: str
+) -> None:
+    g = random(dtype, 3000, 8)
+    with emulating(monkeypatch, SCHEDULES) as emulator:
+        db = backward(g, None, None, dx=False, db=True)[1]
+    assert [plan.entry.partition("<")[0] for plan in emulator.launched] == ["bias_activation_backward", "bias_sum"]
+    assert emulator.launched[0].grid[0] >= 6
+    assert_near(db, np.asarray(g, np.float64).sum(0), dtype, np.abs(np.asarray(g, np.float64)).sum(0).max())
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0)])
+def test_an_empty_matrix_launches_nothing(emulator: Emulator, shape: tuple[int, int]) -> None:
+    x = np.zeros(shape, np.float32)
+    forward_into(x, x, np.zeros(shape[1], np.float32), "relu")
+    dx, db = backward(x, x, "relu", dx=True, db=True)
+    assert dx.shape == shape and np.array_equal(db, np.zeros(shape[1]))
+    assert emulator.launched == []
+
+
+@pytest.mark.parametrize(
+    ("dtype", "columns", "aligned", "vector"),
+    [("float32", 132, True, 4), ("float32", 130, True, 1), ("float32", 132, False, 1), ("float16", 136, True, 8),
+     ("bfloat16", 132, True, 1)],
+)  # fmt: skip
+def test_whole_vectors_move_where_every_row_is_aligned(dtype: str, columns: int, aligned: bool, vector: int) -> None:
+    entry = f"<{bias_activation.C_TYPES[dtype]}, {vector}, Relu>"
+    assert forward_plan(dtype, 9, columns, "relu", aligned=aligned).entry == f"bias_activation_forward{entry}"
+    assert (
+        backward_plans(dtype, 9, columns, "relu", db=True, aligned=aligned)[0].entry
+        == f"bias_activation_backward{entry}"
+    )
+
+
+def test_a_plan_counts_the_bytes_that_must_move() -> None:
+    """Forward: x, y and the bias; backward: g, y and dx; the sum of the bias gradient: what the chunks left."""
+    assert forward_plan("float16", 1000, 64, "relu", aligned=True).bytes == (2 * 1000 * 64 + 64) * 2
+    main, last = backward_plans("float32", 1000, 64, "relu", db=True, aligned=True)
+    assert main.bytes == 3 * 1000 * 64 * 4
+    chunks = main.grid[0]
+    assert last.bytes == (chunks + 1) * 64 * 4
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (32, 512), (65536, 1024), (10, 2**24), (2**33, 3), (2**31, 64)])
+def test_every_size_has_a_plan_of_few_launches_and_full_blocks(rows: int, columns: int) -> None:
+    forward = forward_plan("float32", rows, columns, None, aligned=True)
+    plans = backward_plans("float32", rows, columns, None, db=True, aligned=True)
+    assert len(plans) <= 2
+    for plan in (forward, plans[0]):
+        assert plan.block[0] * plan.block[1] == 256 and plan.grid[0] >= 1
+    assert forward.grid[0] <= 2048 or rows < forward.grid[0]

@@ -1,0 +1,169 @@
+"""bias_activation: y = act(x + bias) and its gradients in one pass over memory; the host side of bias_activation.cu.
+
+The plans depend on shapes and dtypes only, not on the GPU: the sums of the bias gradient have the same bits on all of them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from ..namespace.libraries import raw_namespace
+from .arguments import Layout, address
+from .dtypes import C_TYPES, dtype_name
+from .launch import launch
+from .plan import Dim, Plan
+
+__all__ = ["ACTIVATIONS", "backward", "backward_plans", "forward_into", "forward_plan", "instantiations"]
+
+ACTIVATIONS = {None: "Identity", "relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
+
+_FILE = "bias_activation.cu"
+_VECTOR = 16  # bytes that one load or store moves at most
+_ITEM = {"float32": 4, "float16": 2, "bfloat16": 2}
+# As in the kernel file.
+_THREADS, _SUM_COLUMNS, _SUM_PARTS = 256, 32, 16
+# Blocks that fill the largest GPUs (132 to 160 SMs); the backward has fewer, since each of its chunks is a row of sums to add.
+_FORWARD_BLOCKS, _BACKWARD_BLOCKS = 2048, 512
+
+
+def forward_into(y: Any, x: Any, bias: Any, activation: str | None) -> None:
+    """y = act(x + bias).
+
+    y, x (..., columns) C-contiguous, y may be x; bias (columns) or None; all of one dtype of C_TYPES.
+    """
+    rows, columns = _matrix(x)
+    plan = forward_plan(dtype_name(x.dtype), rows, columns, activation, aligned=_aligned(x, y))
+    launch(plan, plan.layout(y=y, x=x, bias=bias, rows=rows, columns=columns))
+
+
+def backward(g: Any, y: Any, activation: str | None, *, dx: bool, db: bool) -> tuple[Any, Any]:
+    """(the gradient of x, the gradient of bias) of y = act(x + bias), None for what is not wanted.
+
+    g, y (..., columns) C-contiguous, y only for an activation.
+    """
+    xp = raw_namespace(g)
+    rows, columns = _matrix(g)
+    dz = xp.empty_like(g) if dx else None
+    if not rows or not columns:
+        return dz, xp.zeros(columns, dtype=g.dtype) if db else None
+    y = None if activation is None else y
+    shape = dtype_name(g.dtype), rows, columns
+    aligned = _aligned(g, y, dz)
+    main, *last = backward_plans(*shape, activation, db=db, aligned=aligned)
+    gradient = xp.empty(columns, dtype=g.dtype) if db else None
+    chunks = _tiling(*shape, aligned, _BACKWARD_BLOCKS).chunks
+    sums = xp.empty((chunks, columns), dtype=xp.float32) if last else None
+    direct = None if last else gradient
+    launch(main, main.layout(dx=dz, db=direct, sums=sums, g=g, y=y, rows=rows, columns=columns))
+    for plan in last:
+        launch(plan, plan.layout(db=gradient, sums=sums, chunks=chunks, columns=columns))
+    return dz, gradient
+
+
+@functools.lru_cache(1024)
+def forward_plan(dtype: str, rows: int, columns: int, activation: str | None, *, aligned: bool) -> Plan:
+    """The launch of the forward; aligned: x and y begin at multiples of 16 bytes."""
+    tiling = _tiling(dtype, rows, columns, aligned, _FORWARD_BLOCKS)
+    return Plan(
+        file=_FILE,
+        entry=f"bias_activation_forward<{C_TYPES[dtype]}, {tiling.vector}, {ACTIVATIONS[activation]}>",
+        layout=_forward_layout(C_TYPES[dtype]),
+        grid=(tiling.tiles * tiling.chunks, 1, 1),
+        block=tiling.block,
+        bytes=(2 * rows + 1) * columns * _ITEM[dtype],
+        flops=2 * rows * columns,
+    )
+
+
+@functools.lru_cache(1024)
+def backward_plans(
+    dtype: str, rows: int, columns: int, activation: str | None, *, db: bool, aligned: bool
+) -> tuple[Plan, ...]:
+    """The launch of the backward, and that of bias_sum if the rows are in several chunks and db is wanted."""
+    tiling = _tiling(dtype, rows, columns, aligned, _BACKWARD_BLOCKS)
+    arrays = 2 if activation is None else 3
+    main = Plan(
+        file=_FILE,
+        entry=f"bias_activation_backward<{C_TYPES[dtype]}, {tiling.vector}, {ACTIVATIONS[activation]}>",
+        layout=_backward_layout(C_TYPES[dtype]),
+        grid=(tiling.tiles * tiling.chunks, 1, 1),
+        block=tiling.block,
+        bytes=arrays * rows * columns * _ITEM[dtype],
+        flops=3 * rows * columns,
+    )
+    if not db or tiling.chunks <= 1:
+        return (main,)
+    last = Plan(
+        file=_FILE,
+        entry=f"bias_sum<{C_TYPES[dtype]}>",
+        layout=_sum_layout(C_TYPES[dtype]),
+        grid=(-(-columns // _SUM_COLUMNS), 1, 1),
+        block=(_SUM_COLUMNS, _SUM_PARTS, 1),
+        bytes=columns * (4 * tiling.chunks + _ITEM[dtype]),
+        flops=columns * tiling.chunks,
+    )
+    return main, last
+
+
+def instantiations() -> Iterator[Plan]:
+    """A plan for each kernel that the plans above can ask for."""
+    for dtype in C_TYPES:
+        for activation in ACTIVATIONS:
+            for aligned in (True, False):
+                yield forward_plan(dtype, 1, 8, activation, aligned=aligned)
+                yield backward_plans(dtype, 1, 8, activation, db=True, aligned=aligned)[0]
+        yield backward_plans(dtype, 10_000, 8, None, db=True, aligned=True)[1]
+
+
+class _Tiling(NamedTuple):
+    """How blocks share a matrix: tiles of columns times chunks of rows; vector elements move at once."""
+
+    tiles: int
+    chunks: int
+    block: Dim
+    vector: int
+
+
+@functools.lru_cache(1024)
+def _tiling(dtype: str, rows: int, columns: int, aligned: bool, most_blocks: int) -> _Tiling:
+    vector = _VECTOR // _ITEM[dtype]
+    if not aligned or columns % vector:
+        vector = 1
+    groups = -(-columns // vector)
+    # A warp side by side is enough for whole lines of memory; narrower matrices give each warp several rows.
+    width = min(32, 1 << max(groups - 1, 0).bit_length())
+    height = _THREADS // width
+    tiles = -(-groups // width)
+    chunks = min(-(-rows // (height * (4 if vector == 1 else 2))), max(most_blocks // max(tiles, 1), 1))
+    return _Tiling(tiles, chunks, (width, height, 1), vector)
+
+
+def _matrix(x: Any) -> tuple[int, int]:
+    """The rows and columns of x (..., columns)."""
+    columns = x.shape[-1]
+    return (x.size // columns if columns else 0), columns
+
+
+def _aligned(*arrays: Any) -> bool:
+    return all(address(x) % _VECTOR == 0 for x in arrays)
+
+
+@functools.cache
+def _forward_layout(t: str) -> Layout:
+    fields = ("y", f"{t}*"), ("x", f"const {t}*"), ("bias", f"const {t}*"), ("rows", "long long"), ("columns", "int")
+    return Layout(f"ForwardArguments<{t}>", fields)
+
+
+@functools.cache
+def _backward_layout(t: str) -> Layout:
+    written = ("dx", f"{t}*"), ("db", f"{t}*"), ("sums", "float*")
+    read = ("g", f"const {t}*"), ("y", f"const {t}*"), ("rows", "long long"), ("columns", "int")
+    return Layout(f"BackwardArguments<{t}>", (*written, *read))
+
+
+@functools.cache
+def _sum_layout(t: str) -> Layout:
+    fields = ("db", f"{t}*"), ("sums", "const float*"), ("chunks", "int"), ("columns", "int")
+    return Layout(f"SumArguments<{t}>", fields)
