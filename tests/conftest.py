@@ -6,6 +6,8 @@ import os
 
 # Before NumPy is imported: the tests run in several processes, whose BLAS threads would fight for the same cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Nor may a GPU that happens to be there be chosen by itself: tests name the library that they are about.
+os.environ["XPNN_BACKEND"] = "cpu"
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +18,13 @@ import array_api_strict
 import numpy as np
 import pytest
 
+from . import cupy_double
+
 array_api_strict.set_array_api_strict_flags(api_version="2025.12")
+
+DOUBLE = bool(os.environ.get("XPNN_TEST_CUPY_DOUBLE"))
+if DOUBLE:  # in a process of its own, which tests/test_cupy_double.py starts: "cupy" is a stand-in without a GPU
+    cupy_double.install()
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,16 @@ def test_unknown_reduction(name: str) -> None:
         getattr(losses, name)(X, target, reduction="average")
 
 
+def test_the_slope_of_binary_cross_entropy_at_logits_of_zero(lib: Library) -> None:
+    """sigmoid(0) - t: what a network with a last layer of zeros starts with."""
+    target = lib.asarray([0.0, 1.0, 0.3])
+
+    def loss(x: Any) -> Any:
+        return losses.binary_cross_entropy_with_logits(x, target, reduction="sum")
+
+    np.testing.assert_allclose(lib.to_numpy(xpnn.grad(loss)(lib.asarray(np.zeros(3)))), [0.5, -0.5, 0.2], rtol=1e-15)
+
+
 def test_metrics(lib: Library) -> None:
     x = lib.asarray([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
     assert float(metrics.accuracy(x, lib.asarray([1, 0, 0, 0]))) == 0.75

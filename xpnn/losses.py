@@ -75,7 +75,7 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
         raise ValueError(f"delta: expected a positive number, got {delta}")
     xp, difference = _difference(input, target)
     size = xp.abs(difference)
-    near = xp.clip(size, None, delta)
+    near = xp.minimum(size, delta)
     return _reduced(xp, near * (size - 0.5 * near), reduction)
 
 
@@ -94,7 +94,8 @@ def binary_cross_entropy_with_logits(
     _check_shapes(input, target)
     target = xp.asarray(target)
     positive = 1.0 if pos_weight is None else xp.asarray(pos_weight)
-    soft = xp.log1p(xp.exp(-xp.abs(input))) + xp.clip(-input, 0.0, None)  # log(1 + exp(-x))
+    # log(1 + exp(-x)); at 0 the parts have the slopes 0 and -1/2, where clip would have -1
+    soft = xp.log1p(xp.exp(-xp.abs(input))) + xp.maximum(-input, 0.0)
     loss = (1 - target) * input + (1 + (positive - 1) * target) * soft
     return _reduced(xp, loss if weight is None else loss * weight, reduction)
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import random, tree
-from ..namespace.libraries import array_device, is_array, raw_namespace
+from ..backend import follow
+from ..namespace.libraries import is_array, raw_namespace
 
 __all__ = ["Batches", "batches"]
 
@@ -25,10 +26,18 @@ class Batches:
         return self.size // self.batch_size if self.drop_last else -(-self.size // self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
-        order = random.permutation(random.next_key(), self.size) if self.shuffle else None
+        orders = self._orders() if self.shuffle else None
         for i in range(len(self)):
-            start, stop = i * self.batch_size, min((i + 1) * self.batch_size, self.size)
-            yield tree.map(_picker(order, start, stop), self.data)
+            part = slice(i * self.batch_size, min((i + 1) * self.batch_size, self.size))
+            if orders is None:
+                yield tree.map(lambda x, part=part: x[part, ...] if is_array(x) else x, self.data)
+            else:
+                yield tree.map(lambda x, order, part=part: _taken(x, order, part), self.data, orders)
+
+    def _orders(self) -> Any:
+        """One order for this pass, in the place of each array, in its library and on its device."""
+        order = random.permutation(random.next_key(), self.size)
+        return tree.map(lambda x: follow(order, x) if is_array(x) else None, self.data)
 
 
 def batches(*data: Any, batch_size: int, shuffle: bool = False, drop_last: bool = False) -> Batches:
@@ -52,13 +61,5 @@ def _size(data: Any) -> int:
     return next(int(size) for size in sizes if size is not None)
 
 
-def _picker(order: Any, start: int, stop: int) -> Any:
-    def pick(x: Any) -> Any:
-        if not is_array(x):
-            return x
-        if order is None:
-            return x[start:stop, ...]
-        xp = raw_namespace(x)
-        return xp.take(x, xp.asarray(order[start:stop], device=array_device(x)), axis=0)
-
-    return pick
+def _taken(x: Any, order: Any, part: slice) -> Any:
+    return raw_namespace(x).take(x, order[part], axis=0) if is_array(x) else x

@@ -46,7 +46,7 @@ def _moved(x: Any, pixels: int, axis: int) -> Any:
     shift = random.randint(random.next_key(), (x.shape[0], 1), -pixels, pixels + 1, xp=xp, device=device)
     index = xp.arange(size, dtype=shift.dtype, device=device) + shift
     inside = (index >= 0) & (index < size)
-    index = xp.clip(index, 0, size - 1)
+    index = xp.minimum(xp.maximum(index, 0), size - 1)
     along = (x.shape[0], *(size if i == axis else 1 for i in range(1, x.ndim)))
     x = xp.take_along_axis(x, xp.broadcast_to(xp.reshape(index, along), x.shape), axis=axis)
     return x * xp.astype(xp.reshape(inside, along), x.dtype)

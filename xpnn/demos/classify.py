@@ -63,7 +63,7 @@ def learn(name: str, build: Callable[[], Module], split: Split, recipe: Recipe, 
 def linear_accuracy(train: tuple[Any, Any], test: tuple[Any, Any]) -> float:
     """The test accuracy of softmax regression on rows of features (N, F): what a network has to beat."""
     random.seed(0)
-    model = nn.Linear(train[0].shape[1], int(max(train[1])) + 1)
+    model = nn.Linear(train[0].shape[1], int(train[1].max()) + 1)
     optimizer = optim.Adam(model, lr=3e-3)
     fit(model, train, loss=losses.cross_entropy, optimizer=optimizer, epochs=30, batch_size=64, progress=False)
     return evaluate(model, test, ACCURACY)["accuracy"]

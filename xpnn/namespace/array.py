@@ -6,6 +6,8 @@ import operator
 from collections.abc import Iterator
 from typing import Any
 
+import array_api_compat
+
 from ..tape import Node
 from .libraries import diff_of, raw_namespace
 
@@ -75,7 +77,7 @@ class Array:
         if device == self.device:
             return self
         _forbid_traced(self, "to_device()")
-        return Array(self._value.to_device(device, stream=stream))
+        return Array(array_api_compat.to_device(self._value, device, stream=stream))
 
     def __dlpack__(self, **options: Any) -> Any:
         _forbid_traced(self, "__dlpack__()")
@@ -100,7 +102,11 @@ class Array:
         return int(self._value)
 
     def __index__(self) -> int:
-        return operator.index(self._value)
+        if hasattr(self._value, "__index__"):
+            return operator.index(self._value)
+        if self.ndim or self.dtype.kind not in "iu":  # CuPy's arrays have int() only, which would take 2.5 as well
+            raise TypeError(f"only 0-d integer arrays are an index, got {self.dtype} of shape {self.shape}")
+        return int(self._value)
 
     def __float__(self) -> float:
         _forbid_traced(self, "float()")

@@ -77,7 +77,12 @@ def _scatter_add(g: Any, key: Any, shape: tuple[int, ...]) -> Any:
 
 def _assignable(xp: Any, zeros: Any, parts: tuple[Any, ...], g: Any) -> Any:
     """A key and a value for assignment, where the standard has no new axes and no index arrays, not even 0-d ones."""
-    key = tuple(int(part) if hasattr(part, "dtype") and not part.ndim else part for part in parts if part is not None)
+    fetched = library_name(zeros) != "cupy"  # which takes 0-d arrays, and would have to wait for their values
+    key = tuple(
+        int(part) if fetched and hasattr(part, "dtype") and not part.ndim else part
+        for part in parts
+        if part is not None
+    )
     g = g if len(key) == len(parts) else xp.reshape(g, zeros[key].shape)
     return (key[0] if len(key) == 1 else key), g
 
@@ -111,6 +116,10 @@ def _add_taken_along(g: Any, indices: Any, size: int, axis: int) -> Any:
             steps = xp.arange(g.shape[i], dtype=xp.int64, device=array_device(g)) * math.prod(shape[i + 1 :])
             places = places + xp.reshape(steps, (-1,) + (1,) * (g.ndim - i - 1))
     places = xp.reshape(places, (-1,))
+    if library_name(g) == "cupy" and g.shape[axis] == 1:  # no place comes twice
+        zeros = xp.zeros(math.prod(shape), dtype=g.dtype, device=array_device(g))
+        zeros[places] = xp.reshape(g, (-1,))
+        return xp.reshape(zeros, shape)
     return xp.reshape(_sums(xp, xp.reshape(g, (places.shape[0], 1)), places, math.prod(shape)), shape)
 
 
@@ -145,7 +154,8 @@ def _sums_sorted(xp: Any, g: Any, places: Any, count: int) -> Any:
     places, sums = xp.take(places, order, axis=0), xp.take(g, order, axis=0)
     all_places = xp.arange(count, dtype=places.dtype, device=array_device(g))
     first, end = (xp.searchsorted(places, all_places, side=side) for side in ("left", "right"))
-    longest, reach = int(xp.max(end - first)), 1
+    # The longest run tells when to stop. On a GPU the host would have to wait for it: a few rounds in vain are cheaper.
+    longest, reach = g.shape[0] if library_name(g) == "cupy" else int(xp.max(end - first)), 1
     while reach < longest:
         same = xp.expand_dims(places[reach:] == places[:-reach], axis=-1)
         earlier = xp.where(same, sums[:-reach, :], xp.zeros_like(sums[:-reach, :]))
