@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from . import random, tree
@@ -18,7 +19,9 @@ from .namespace.lift import is_inexact
 from .namespace.rule import boxed, part
 from .tape import Node, Parts, leaf, nodes_between, sweep
 
-__all__ = ["checkpoint", "custom_vjp", "grad", "stop_gradient", "value_and_grad", "vjp"]
+__all__ = ["checkpoint", "custom_vjp", "grad", "replaying", "stop_gradient", "value_and_grad", "vjp"]
+
+_replaying: ContextVar[bool] = ContextVar("xpnn_replaying", default=False)
 
 
 def value_and_grad(
@@ -91,7 +94,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     """f, with the arrays inside it computed again in the backward pass instead of kept: less memory for more time.
 
     All traced arrays that f uses must be among its arguments (a module may be one): TypeError otherwise. Random
-    numbers that f draws from the global stream are drawn again the same.
+    numbers that f draws from the global stream are drawn again the same; buffers (running statistics) are updated once.
     """
 
     @functools.wraps(f)
@@ -103,8 +106,12 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
         def again(*leaves: Any) -> list[Any]:
             given = iter(leaves)
-            with random.replay(state):
-                y = f(*tree.map(lambda x: next(given) if is_traced(x) else x, args))
+            token = _replaying.set(True)
+            try:
+                with random.replay(state):
+                    y = f(*tree.map(lambda x: next(given) if is_traced(x) else x, args))
+            finally:
+                _replaying.reset(token)
             return [x for _, x in tree.flatten(y)]
 
         y = f(*tree.map(_raw, args))
@@ -118,6 +125,11 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         return tree.map(lambda _: next(boxes), y)
 
     return run
+
+
+def replaying() -> bool:
+    """Whether this is the second time that checkpoint runs a function, whose effects have been had the first time."""
+    return _replaying.get()
 
 
 class _Replay:

@@ -66,6 +66,7 @@ class Primitive:
         parameters = self.__signature__.parameters.values()
         self._count = sum(p.kind is not p.KEYWORD_ONLY for p in parameters)
         self._arrays = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        self._signature_of_arrays = inspect.Signature([p for p in parameters if p.kind is not p.KEYWORD_ONLY])
         self._inference = (False,) * self._count
 
     def __repr__(self) -> str:
@@ -101,7 +102,7 @@ class Primitive:
 
     def _positional(self, arrays: tuple[Any, ...], static: dict[str, Any]) -> tuple[Any, ...]:
         """The array arguments in order, those given by name taken out of ``static``; defaults filled in."""
-        bound = self.__signature__.bind(*arrays, **{k: static.pop(k) for k in self._arrays if k in static})
+        bound = self._signature_of_arrays.bind(*arrays, **{k: static.pop(k) for k in self._arrays if k in static})
         bound.apply_defaults()
         return tuple(bound.arguments[name] for name in self._arrays)
 

@@ -28,15 +28,17 @@ class Case:
     options: tuple[tuple[str, Any], ...] = ()
     integers: int = 0
     lengths: tuple[int, ...] | None = None
+    training: bool = True
 
     def __str__(self) -> str:
         words = [self.kind, *map(str, self.args), *(f"{k}={v}" for k, v in self.options)]
-        return "-".join(words) + (f"-lengths{self.lengths}" if self.lengths else "")
+        words += [f"lengths{self.lengths}"] if self.lengths else []
+        return "-".join(words if self.training else [*words, "eval"])
 
 
 def case(kind: str, *args: Any, shape: tuple[int, ...] = (4, 6), **options: Any) -> Case:
-    integers, lengths = options.pop("integers", 0), options.pop("lengths", None)
-    return Case(kind, args, shape, tuple(options.items()), integers, lengths)
+    special = {name: options.pop(name) for name in ("integers", "lengths", "training") if name in options}
+    return Case(kind, args, shape, tuple(options.items()), **special)
 
 
 IMAGE, LINE, CUBE, STEPS = (2, 4, 7, 6), (2, 4, 9), (2, 2, 5, 4, 6), (5, 3, 4)
@@ -78,6 +80,35 @@ CASES = [
     case("LSTM", 4, 5, batch_first=True, shape=(3, 5, 4)),
     case("GRU", 4, 5, shape=(5, 4)),
     case("RNN", 4, 5, nonlinearity="relu", shape=STEPS),
+    case("LayerNorm", 6),
+    case("LayerNorm", (3, 4), eps=0.1, shape=STEPS),
+    case("LayerNorm", [4], bias=False, shape=STEPS),
+    case("LayerNorm", 6, elementwise_affine=False),
+    case("RMSNorm", 6),
+    case("RMSNorm", (3, 4), eps=0.1, shape=STEPS),
+    case("RMSNorm", 6, elementwise_affine=False),
+    case("GroupNorm", 2, 4, shape=IMAGE),
+    case("GroupNorm", 4, 4, eps=0.1, affine=False, shape=LINE),
+    case("GroupNorm", 3, 6),
+    *(
+        case(name, shape[1], shape=shape, training=training, **options)
+        for name, shape in (
+            ("BatchNorm1d", (4, 6)),
+            ("BatchNorm1d", LINE),
+            ("BatchNorm2d", IMAGE),
+            ("BatchNorm3d", CUBE),
+            ("InstanceNorm1d", LINE),
+            ("InstanceNorm2d", IMAGE),
+            ("InstanceNorm3d", CUBE),
+        )
+        for training in (True, False)
+        for options in (
+            {"affine": True, "track_running_stats": True},
+            {"momentum": None, "eps": 0.1, "affine": False, "track_running_stats": True},
+            {"affine": True, "track_running_stats": False},
+        )
+    ),
+    case("InstanceNorm2d", 4, shape=(4, 7, 6)),
 ]
 
 
@@ -85,7 +116,15 @@ def build(case: Case) -> tuple[Any, Any]:
     """Our layer and torch's, in float64, with the same weights."""
     xpnn.seed(1)
     ours = getattr(nn, case.kind)(*case.args, **dict(case.options)).astype("float64")
-    theirs = getattr(torch.nn, case.kind)(*case.args, **dict(case.options)).double()
+    theirs = getattr(torch.nn, case.kind)(*case.args, **dict(case.options)).double().train(case.training)
+    ours.train(case.training)
+    rng = np.random.default_rng(2)
+    for p in ours.parameters():
+        if p.size and np.all(p == p.flat[0]):  # ones or zeros, which would hide what is done with them
+            p += rng.normal(size=p.shape)
+    for _, buffer in ours.named_buffers():
+        if buffer.value.dtype.kind == "f":
+            buffer.value = buffer.value + rng.uniform(size=buffer.value.shape)
     theirs.load_state_dict({name: torch.tensor(x) for name, x in ours.state_dict().items()}, strict=True)
     return ours, theirs
 
@@ -119,6 +158,8 @@ def test_values_and_gradients_of_torch(case: Case, library: Callable[[], Library
     values, gradients = expected(case, theirs, x)
     gs = [rng.normal(size=y.shape) for y in values]
     model = tree.map(lambda a: lib.asarray(a) if is_array(a) else a, ours)
+    for _, buffer in model.named_buffers():
+        buffer.value = lib.asarray(buffer.value)
     options = {"lengths": lib.asarray(np.array(case.lengths))} if case.lengths else {}
 
     if case.integers:
@@ -130,6 +171,11 @@ def test_values_and_gradients_of_torch(case: Case, library: Callable[[], Library
     found = [lib.to_numpy(y) for _, y in tree.flatten(out)]
     for a, b in zip(found, values, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+    for name, buffer in model.named_buffers():
+        assert is_array(buffer.value)
+        np.testing.assert_allclose(
+            lib.to_numpy(buffer.value), dict(theirs.named_buffers())[name], rtol=1e-12, strict=True
+        )
     given = iter([lib.asarray(g) for g in gs])
     back = pullback(tree.map(lambda _: next(given), out))
     ours_found = [lib.to_numpy(g) for g in tree.leaves(back) if is_array(g)]

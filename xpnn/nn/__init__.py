@@ -10,6 +10,12 @@ from .activation import SiLU as SiLU
 from .activation import Softmax as Softmax
 from .activation import Softplus as Softplus
 from .activation import Tanh as Tanh
+from .batch_norm import BatchNorm1d as BatchNorm1d
+from .batch_norm import BatchNorm2d as BatchNorm2d
+from .batch_norm import BatchNorm3d as BatchNorm3d
+from .batch_norm import InstanceNorm1d as InstanceNorm1d
+from .batch_norm import InstanceNorm2d as InstanceNorm2d
+from .batch_norm import InstanceNorm3d as InstanceNorm3d
 from .container import ModuleDict as ModuleDict
 from .container import ModuleList as ModuleList
 from .container import Sequential as Sequential
@@ -22,6 +28,9 @@ from .linear import Flatten as Flatten
 from .linear import Linear as Linear
 from .module import Buffer as Buffer
 from .module import Module as Module
+from .normalization import GroupNorm as GroupNorm
+from .normalization import LayerNorm as LayerNorm
+from .normalization import RMSNorm as RMSNorm
 from .pooling import AvgPool1d as AvgPool1d
 from .pooling import AvgPool2d as AvgPool2d
 from .pooling import AvgPool3d as AvgPool3d

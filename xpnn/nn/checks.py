@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["check_features", "check_probability", "check_rank", "check_sizes"]
+__all__ = ["check_eps", "check_features", "check_probability", "check_rank", "check_sizes"]
 
 
 def check_sizes(**sizes: Any) -> None:
@@ -20,6 +20,12 @@ def check_probability(p: float) -> None:
     """Raises unless 0 <= p <= 1."""
     if not 0 <= p <= 1:
         raise ValueError(f"p: expected a probability in [0, 1], got {p}")
+
+
+def check_eps(eps: float) -> None:
+    """Raises unless eps >= 0."""
+    if not eps >= 0:
+        raise ValueError(f"eps: expected 0 or more, got {eps}")
 
 
 def check_rank(layer: Any, x: Any, ranks: tuple[int, ...], shapes: str) -> None:

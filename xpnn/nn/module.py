@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from .. import tree
 from ..backend import asarray, device_of, on_device, to_numpy
-from ..gradients import stop_gradient
+from ..gradients import replaying, stop_gradient
 from ..namespace.array import Array
 from ..namespace.libraries import array_device, is_array, library_name, raw_namespace
 
@@ -21,7 +21,7 @@ class Buffer:
     """An array that a layer keeps but that is no parameter (running statistics, counters).
 
     The cell is shared with the copies that value_and_grad makes of a module, so that an update inside a trace reaches the
-    module itself; what is stored is detached from the trace.
+    module itself; what is stored is detached from the trace. Where checkpoint runs a function again, it stays as it is.
     """
 
     __slots__ = ("value",)
@@ -30,7 +30,9 @@ class Buffer:
         self.value = value
 
     def update(self, value: Any) -> None:
-        """Stores a new value, raw."""
+        """Stores a new value, raw; nothing in the second run of a checkpoint, for the first has stored it."""
+        if replaying():
+            return
         value = stop_gradient(value)
         self.value = value._value if type(value) is Array else value
 

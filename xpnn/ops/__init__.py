@@ -12,13 +12,17 @@ from .avg_pool import avg_pool as avg_pool
 from .avg_pool import avg_pool1d as avg_pool1d
 from .avg_pool import avg_pool2d as avg_pool2d
 from .avg_pool import avg_pool3d as avg_pool3d
+from .batch_norm import batch_norm as batch_norm
+from .batch_norm import batch_norm_eval as batch_norm_eval
 from .conv import conv as conv
 from .conv import conv1d as conv1d
 from .conv import conv2d as conv2d
 from .conv import conv3d as conv3d
 from .dropout import dropout as dropout
 from .embedding import embedding as embedding
+from .group_norm import group_norm as group_norm
 from .gru import gru as gru
+from .layer_norm import layer_norm as layer_norm
 from .linear import linear as linear
 from .lstm import lstm as lstm
 from .max_pool import max_pool as max_pool
@@ -26,6 +30,7 @@ from .max_pool import max_pool1d as max_pool1d
 from .max_pool import max_pool2d as max_pool2d
 from .max_pool import max_pool3d as max_pool3d
 from .relu import relu as relu
+from .rms_norm import rms_norm as rms_norm
 from .rnn import rnn as rnn
 from .sigmoid import sigmoid as sigmoid
 from .softmax_cross_entropy import softmax_cross_entropy as softmax_cross_entropy
