@@ -74,11 +74,11 @@ def vjp(f: Callable[..., Any], *xs: Any) -> tuple[Any, Callable[[Any], tuple[Any
     """
     trace = _Trace()
     y = f(*trace.arguments(xs, tuple(range(len(xs)))))
-    outputs = [x for _, x in tree.flatten(y)]
+    outputs = list(tree.leaves(y))
     pull = trace.pull(outputs, consume=False)
 
     def pullback(g: Any) -> tuple[Any, ...]:
-        gs = [x for _, x in tree.flatten(g)]
+        gs = list(tree.leaves(g))
         _check_cotangents(outputs, gs)
         return tuple(trace.gradients(pull([_conjugate(g) for g in gs]), list(xs)))
 
@@ -99,7 +99,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(f)
     def run(*args: Any) -> Any:
-        traced = [x for _, x in tree.flatten(args) if is_traced(x)]
+        traced = [x for x in tree.leaves(args) if is_traced(x)]
         if not traced:
             return f(*args)
         state = random.get_state()
@@ -112,10 +112,10 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
                     y = f(*tree.map(lambda x: next(given) if is_traced(x) else x, args))
             finally:
                 _replaying.reset(token)
-            return [x for _, x in tree.flatten(y)]
+            return list(tree.leaves(y))
 
         y = f(*tree.map(_raw, args))
-        outputs = [x for _, x in tree.flatten(y)]
+        outputs = list(tree.leaves(y))
         if any(map(is_traced, outputs)):
             raise TypeError(
                 f"checkpoint: {_name(f)} uses a traced array that is not among its arguments; pass it as one"
@@ -159,7 +159,7 @@ def custom_vjp(
     def run(*xs: Any) -> Any:
         if not any(map(is_traced, xs)):
             return forward(*xs)[0]
-        raw = [x._value if type(x) is Array else x for x in xs]
+        raw = [_raw(x) for x in xs]
         y, residuals = forward(*raw)
         parents = tuple(x._node if type(x) is Array else None for x in xs)
         return Array(y, Node(_Custom(forward, backward), parents, tuple(raw), residuals))

@@ -174,3 +174,10 @@ def test_containers() -> None:
     assert list(named) == ["a", "b"] and len(named) == 2 and isinstance(named["b"], nn.ReLU)
     with pytest.raises(ValueError, match="'forward' cannot be used"):
         named["forward"] = nn.ReLU()
+
+
+def test_loaded_buffers_are_copies() -> None:
+    a, b = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    b.load_state_dict(a.state_dict())
+    a.running_mean.value[...] = 7.0
+    np.testing.assert_array_equal(b.running_mean.value, 0.0)

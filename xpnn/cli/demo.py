@@ -40,6 +40,7 @@ def run(args: argparse.Namespace) -> None:
     from xpnn.demos import demos
     from xpnn.demos.demo import Settings, report, write_files
     from xpnn.errors import package_folder
+    from xpnn.io import atomic_write
 
     folder = args.out or writable_folder("xpnn-demo")
     chosen = [demos()[name] for name in (NAMES if args.network == "all" else (args.network,))]
@@ -53,14 +54,8 @@ def run(args: argparse.Namespace) -> None:
             write_files(demo, outcome, folder)
             results.append(report(demo, outcome, where))
     text = json.dumps(results, indent=2) + "\n"
-    _write(folder / "results.json", text)
+    atomic_write(folder / "results.json", text.encode())
     print(text if args.json else _table(results, folder), end="")
-
-
-def _write(path: Path, text: str) -> None:
-    from xpnn.io import atomic_write
-
-    atomic_write(path, text.encode())
 
 
 def _seed(text: str) -> int:

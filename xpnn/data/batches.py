@@ -53,7 +53,7 @@ def batches(*data: Any, batch_size: int, shuffle: bool = False, drop_last: bool 
 
 
 def _size(data: Any) -> int:
-    sizes = {x.shape[0] if x.ndim else None for _, x in tree.flatten(data) if is_array(x)}
+    sizes = {x.shape[0] if x.ndim else None for x in tree.leaves(data) if is_array(x)}
     if len(sizes) != 1 or None in sizes:
         raise ValueError(
             f"data: expected arrays with the same first dimension, got first dimensions {sorted(map(str, sizes))}"

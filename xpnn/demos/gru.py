@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import losses, metrics, nn, optim, random
+from .. import losses, metrics, nn, optim, random, tree
 from ..backend import asarray, to_numpy
 from ..train import fit, predict
 from .datasets import electricity
@@ -99,7 +99,7 @@ def _run(settings: Settings) -> Outcome:
     test = size - TEST
     random.seed(settings.seed)
     model = Forecaster()
-    train = _on_device(series.part(0, test - VALIDATION, step=3))
+    train = tree.map(asarray, series.part(0, test - VALIDATION, step=3))
     epochs, batch_size, lr = (2 if settings.quick else 12), 32, 5e-3
     optimizer = optim.AdamW(model, lr=lr)
     history = fit(
@@ -111,7 +111,7 @@ def _run(settings: Settings) -> Outcome:
         epochs=epochs,
         batch_size=batch_size,
         max_grad_norm=1.0,
-        validation=_on_device(series.part(test - VALIDATION, test)),
+        validation=tree.map(asarray, series.part(test - VALIDATION, test)),
         metrics={"MAE_MW": functools.partial(_error_in_megawatt, scale=series.scale)},
         progress=settings.progress and "gru",
     )
@@ -126,10 +126,6 @@ def _run(settings: Settings) -> Outcome:
         forecast(truth, found, path, title=title, unit="MW")
 
     return Outcome(learned, float(np.abs(as_last_week - truth).mean()), draw)
-
-
-def _on_device(pair: tuple[Array, Array]) -> tuple[Any, Any]:
-    return asarray(pair[0]), asarray(pair[1])
 
 
 def _error_in_megawatt(prediction: Any, target: Any, scale: float) -> Any:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 from .. import tree
-from ..backend import asarray, device_of, on_device, to_numpy
+from ..backend import asarray, device_of, follow, on_device
 from ..gradients import replaying, stop_gradient
 from ..namespace.array import Array
-from ..namespace.libraries import array_device, is_array, library_name, raw_namespace
+from ..namespace.libraries import is_array, raw_namespace
 
 __all__ = ["Buffer", "Module"]
 
@@ -233,9 +233,6 @@ def _check_names(own: Mapping[str, Any], state: Mapping[str, Any], strict: bool)
 
 
 def _converted(x: Any, like: Any) -> Any:
-    """x in the library, device and dtype of ``like``."""
-    xp = raw_namespace(like)
+    """A copy of x in the library, device and dtype of ``like``."""
     with on_device(device_of(like)):
-        return xp.asarray(
-            to_numpy(x) if library_name(x) != library_name(like) else x, dtype=like.dtype, device=array_device(like)
-        )
+        return raw_namespace(like).astype(follow(x, like), like.dtype)

@@ -107,7 +107,7 @@ class _Recurrent(Module):
                 )
 
     def _cell(self, x: Any, states: list[Any], weights: list[Any], lengths: Any, reverse: bool) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no _cell")
 
     def extra_repr(self) -> str:
         options = [f"{self.input_size}, {self.hidden_size}"]

@@ -17,7 +17,7 @@ def clip_grad_norm(grads: Any, max_norm: float) -> tuple[Any, Any]:
     """
     if not max_norm > 0:
         raise ValueError(f"max_norm: expected a positive number, got {max_norm}")
-    arrays = [g for _, g in tree.flatten(grads) if is_array(g)]
+    arrays = [g for g in tree.leaves(grads) if is_array(g)]
     xp = raw_namespace(arrays[0])
     norm = xp.sqrt(sum(xp.astype(xp.sum(xp.abs(g) ** 2), arrays[0].dtype) for g in arrays))
     scale = xp.minimum(max_norm / (norm + 1e-6), 1.0)  # array-api-compat's clip waits for the GPU

@@ -27,7 +27,7 @@ class Optimizer:
         self.lr = lr
         self.steps = 0
         self.state: dict[str, dict[str, Any]] = {}
-        if not any(is_array(x) and is_inexact(x) for _, x in tree.flatten(params)):
+        if not any(is_array(x) and is_inexact(x) for x in tree.leaves(params)):
             raise ValueError(
                 f"params: expected a module or tree with floating-point arrays, got {type(params).__name__} without any"
             )
@@ -48,7 +48,7 @@ class Optimizer:
 
     def update(self, p: Any, g: Any, state: dict[str, Any]) -> None:
         """Updates the array p in place, given its gradient g (not to be written to) and its state."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no update")
 
     def _pairs(self, grads: Any) -> list[tuple[str, Any, Any]]:
         """(name, array, gradient) of everything that is trained, tied arrays once."""

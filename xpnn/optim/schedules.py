@@ -19,7 +19,7 @@ class Schedule:
         optimizer.lr = self.rate(0)
 
     def rate(self, t: int) -> float:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no rate")
 
     def step(self) -> None:
         """Sets the learning rate of the next step."""

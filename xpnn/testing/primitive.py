@@ -47,14 +47,14 @@ def _check_case(primitive: Primitive, arrays: Any, static: Any, rng: np.random.G
 
     def run() -> tuple[list[Any], list[Any]]:
         out, pullback = vjp(call, *[arrays[i] for i in places])
-        outputs = [x for _, x in tree.flatten(out)]
+        outputs = list(tree.leaves(out))
         generator = np.random.default_rng(rng.bit_generator.seed_seq.entropy)  # type: ignore[attr-defined]
         gs = iter([_like(generator, x) for x in outputs])
         return outputs, list(pullback(tree.map(lambda _: next(gs), out)))
 
     outputs, gradients = run()
     again, gradients_again = run()
-    inference = [x for _, x in tree.flatten(primitive(*arrays, **static))]
+    inference = list(tree.leaves(primitive(*arrays, **static)))
     with use_reference():
         expected, expected_gradients = run()
     for i, (x, y) in enumerate(zip(outputs, expected, strict=True)):
