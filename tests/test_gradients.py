@@ -117,6 +117,11 @@ def test_an_inner_trace_that_depends_on_nothing_outside_is_a_constant() -> None:
     assert Array not in seen[0]
 
 
+def test_an_inner_function_that_returns_an_outer_traced_array() -> None:
+    value = grad(lambda y: value_and_grad(lambda _: y)(np.ones(()))[0] * y)(np.asarray(3.0))
+    assert value == 6.0
+
+
 def test_gradients_share_no_memory() -> None:
     x, y = np.ones(3), np.ones(3)
     gx, gy = grad(lambda x, y: total(x + y), argnums=(0, 1))(x, y)

@@ -15,7 +15,7 @@ from . import random, tree
 from .namespace.array import Array, is_traced
 from .namespace.lean import lean
 from .namespace.libraries import diff_of, is_array, library_name, raw_namespace
-from .namespace.lift import is_inexact
+from .namespace.lift import floating_kind, is_inexact
 from .namespace.rule import boxed, part
 from .tape import Node, Parts, leaf, nodes_between, sweep
 
@@ -219,7 +219,6 @@ class _Trace:
         """A function from the gradients of ``outputs`` to those of the leaves."""
         roots = [x._node if type(x) is Array else None for x in outputs]
         order, self.nested = nodes_between([node for node in roots if node is not None], self.first)
-        order = [node for node in order if node.id >= self.first]
 
         def run(gs: Sequence[Any]) -> list[Any]:
             create = self.nested or any(map(is_traced, gs))
@@ -286,12 +285,9 @@ def pull_through(f: Callable[..., list[Any]], xs: Sequence[Any], g: Parts) -> li
 
 def _conjugate(g: Any) -> Any:
     """Between a gradient as the tape keeps it and as it is handed out: of a real array the same."""
-    if g is None:
-        return None
-    xp = raw_namespace(_raw(g))
-    if not xp.isdtype(g.dtype, "complex floating"):
+    if g is None or floating_kind(_raw(g)) != "complex":
         return g
-    return (diff_of(g._value) if type(g) is Array else xp).conj(g)
+    return (diff_of(g._value) if type(g) is Array else raw_namespace(g)).conj(g)
 
 
 def _raw(x: Any) -> Any:
@@ -323,7 +319,7 @@ def _check_scalar(f: Any, y: Any) -> None:
         raise ValueError(
             f"{_name(f)} returned shape {y.shape}; expected a scalar, shape (): take a mean or sum, or use xpnn.vjp"
         )
-    if not raw_namespace(_raw(y)).isdtype(y.dtype, "real floating"):
+    if floating_kind(_raw(y)) != "real":
         raise ValueError(f"{_name(f)} returned dtype {y.dtype}; expected a real floating-point scalar")
 
 
@@ -346,9 +342,8 @@ def _owned(g: Any, like: Any, used: set[int]) -> Any:
     if g is None:
         return xp.zeros_like(like)
     if type(g) is Array:
-        return g.__array_namespace__().conj(g) if xp.isdtype(like.dtype, "complex floating") else g
-    if xp.isdtype(like.dtype, "complex floating"):
-        g = xp.conj(g)
+        return _conjugate(g)
+    g = _conjugate(g)
     if id(g) in used or library_name(g) not in ("numpy", "cupy") or getattr(g, "base", None) is not None:
         g = xp.asarray(g, copy=True)
     elif not isinstance(g, type(like)):

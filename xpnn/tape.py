@@ -12,6 +12,7 @@ the leaves (see gradients.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from itertools import count
 from operator import attrgetter, itemgetter
 from typing import Any, Protocol
@@ -108,23 +109,27 @@ def leaf(value: Any, outer: Node | None) -> Node:
 def nodes_between(roots: Iterable[Node], first: int) -> tuple[list[Node], bool]:
     """Nodes numbered ``first`` or later from which the roots were made, latest first.
 
-    The second result tells whether any of them has a parent older than that, that is, whether the roots also depend on
-    an enclosing trace.
+    The second result tells whether a root or a parent of theirs is older than that, that is, whether the roots also depend
+    on an enclosing trace.
     """
-    seen = set(roots)
-    stack = list(seen)
+    seen: set[Node] = set()
+    stack: list[Node] = []
     nested = False
-    while stack:
-        for parent in stack.pop().parents:
-            if parent is None:
+    parents: Iterable[Node | None] = roots
+    while True:
+        for parent in parents:
+            if parent is None or parent in seen:
                 continue
             if parent.id < first:
                 nested = True
                 if parent.rule is _CONSUMED:
                     raise RuntimeError(_ESCAPED)
-            elif parent not in seen:
+            else:
                 seen.add(parent)
                 stack.append(parent)
+        if not stack:
+            break
+        parents = stack.pop().parents
     return sorted(seen, key=_by_id, reverse=True), nested
 
 
@@ -189,9 +194,16 @@ def fit(xp: Any, g: Any, arg: Any) -> Any:
 
 def sum_to(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
     """Sums g over the axes along which an array of ``shape`` was broadcast."""
-    extra = g.ndim - len(shape)
-    stretched = tuple(i + extra for i, size in enumerate(shape) if size == 1 and g.shape[i + extra] != 1)
-    axes = tuple(range(extra)) + stretched
-    if axes:
-        g = xp.sum(g, axis=axes)
-    return g if g.shape == shape else xp.reshape(g, shape)
+    if not shape:
+        return xp.sum(g)
+    extra, stretched = _broadcast_axes(tuple(g.shape), tuple(shape))
+    if extra:
+        g = xp.sum(g, axis=extra)
+    return xp.sum(g, axis=stretched, keepdims=True) if stretched else g
+
+
+@lru_cache(maxsize=4096)
+def _broadcast_axes(big: tuple[int, ...], small: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The leading axes that broadcasting added, and of the others (counted without those) the ones it stretched."""
+    extra = len(big) - len(small)
+    return tuple(range(extra)), tuple(i for i, size in enumerate(small) if size == 1 and big[i + extra] != 1)

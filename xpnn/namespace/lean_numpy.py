@@ -25,7 +25,7 @@ def _mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     if x.dtype.kind not in "fc" or x.dtype.itemsize < 4 or not x.size or not x.ndim:
         return compat.mean(x, axis=axis, keepdims=keepdims)
     total = _sum(x, axis=axis, keepdims=keepdims)
-    return total / x.dtype.type(x.size / max(total.size, 1))
+    return total / (x.size // max(total.size, 1))
 
 
 def _expand_dims(x: Any, /, axis: Any = 0) -> Any:
@@ -60,7 +60,7 @@ def _astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> 
 
 
 def _plain_sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
-    return _sum(x, axis=axis, dtype=dtype, keepdims=keepdims)
+    return _sum(x, axis, dtype, None, keepdims)
 
 
 def _plain_max(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
@@ -134,5 +134,5 @@ NUMPY.__dict__.update(
     sum=_plain_sum, max=_plain_max, min=_plain_min, mean=_mean, expand_dims=_expand_dims, reshape=_reshape,
     broadcast_to=_broadcast_to, zeros_like=_zeros_like, ones_like=_ones_like, astype=_astype,
     permute_dims=_permute_dims, matrix_transpose=_matrix_transpose, take=_take, unstack=_unstack, stack=_stack,
-    clip=_clip, sign=np.sign, argmax=_argmax, argmin=_argmin, isdtype=_isdtype,
+    clip=_clip, sign=np.sign, matmul=np.matmul, argmax=_argmax, argmin=_argmin, isdtype=_isdtype,
 )  # fmt: skip

@@ -9,7 +9,8 @@ import cmath
 import math
 from typing import Any
 
-from ..rule import Rule
+from ...tape import sum_to
+from ..rule import Rule, passed_on
 from .helpers import conj, is_complex, one_where
 
 
@@ -27,6 +28,14 @@ def _where_true(xp: Any, g: Any, condition: Any) -> Any:
 
 def _is_number(x: Any) -> bool:
     return isinstance(x, int | float | complex)
+
+
+def _divide_x2(xp: Any, g: Any, out: Any, _x: Any, y: Any) -> Any:
+    """-g * out / y, summed to the shape of a broadcast y before the division: rows of a softmax have one sum each."""
+    product = g * out
+    if product.shape != y.shape:
+        product = sum_to(xp, product, y.shape)
+    return product / -y
 
 
 def _pow_x1(xp: Any, g: Any, _out: Any, x: Any, y: Any) -> Any:
@@ -74,12 +83,12 @@ def _logaddexp(xp: Any, g: Any, out: Any, x: Any) -> Any:
 
 RULES: dict[str, Any] = {
     # ---- arithmetic
-    "add": _binary(lambda xp, g, _out, _x, _y: g, lambda xp, g, _out, _x, _y: g),
-    "subtract": _binary(lambda xp, g, _out, _x, _y: g, lambda xp, g, _out, _x, _y: -g),
+    "add": _binary(passed_on, passed_on),
+    "subtract": _binary(passed_on, lambda xp, g, _out, _x, _y: -g),
     "multiply": _binary(lambda xp, g, _out, _x, y: g * y, lambda xp, g, _out, x, _y: g * x),
-    "divide": _binary(lambda xp, g, _out, _x, y: g / y, lambda xp, g, out, _x, y: -g * out / y),
+    "divide": _binary(lambda xp, g, _out, _x, y: g / y, _divide_x2),
     "pow": _binary(_pow_x1, _pow_x2),
-    "remainder": _binary(lambda xp, g, _out, _x, _y: g, lambda xp, g, _out, x, y: -g * xp.floor(x / y)),
+    "remainder": _binary(passed_on, lambda xp, g, _out, x, y: -g * xp.floor(x / y)),
     "negative": _unary(lambda xp, g, _out, _x: -g),
     "positive": _unary(lambda xp, g, _out, _x: g),
     "reciprocal": _unary(lambda xp, g, out, _x: -g * out * out),
@@ -95,7 +104,7 @@ RULES: dict[str, Any] = {
     "copysign": Rule(
         "x1, x2, /", constant="x2", x1=lambda xp, g, out, x, _y: xp.where(xp.signbit(x) == xp.signbit(out), g, -g)
     ),
-    "nextafter": Rule("x1, x2, /", constant="x2", x1=lambda xp, g, _out, _x, _y: g),
+    "nextafter": Rule("x1, x2, /", constant="x2", x1=passed_on),
     "maximum": _binary(
         lambda xp, g, _out, x, y: _ordered(xp, g, x > y, x == y),
         lambda xp, g, _out, x, y: _ordered(xp, g, x < y, x == y),

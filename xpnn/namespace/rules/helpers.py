@@ -15,18 +15,16 @@ def axes_of(ndim: int, axis: int | Sequence[int] | None) -> tuple[int, ...]:
 
 
 def keep_axes(xp: Any, g: Any, x: Any, axis: Any, keepdims: bool = False) -> Any:
-    """Puts reduced axes back with size 1, so that g broadcasts against x, unless they were kept."""
-    if keepdims or not x.ndim:
+    """Puts reduced axes back with size 1, so that g broadcasts against x, unless they were kept or are all."""
+    if keepdims or axis is None:
         return g
-    if axis is None:
-        return xp.reshape(g, (1,) * x.ndim)
     reduced = axes_of(x.ndim, axis)
     return xp.reshape(g, tuple(1 if i in reduced else size for i, size in enumerate(x.shape)))
 
 
 def count(x: Any, axis: Any) -> int:
     """How many elements of x go into one element of a reduction."""
-    return math.prod(x.shape) if axis is None else math.prod(x.shape[i] for i in axes_of(x.ndim, axis))
+    return math.prod(x.shape if axis is None else [x.shape[i] for i in axes_of(x.ndim, axis)])
 
 
 def along(axis: int, ndim: int, key: Any) -> tuple[Any, ...]:
