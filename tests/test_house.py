@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -100,9 +101,10 @@ def test_no_file_is_over_400_lines() -> None:
     assert {file: n for file, n in lines.items() if n > 400} == {}
 
 
-def child(code: str) -> str:
+def child(code: str, **environment: str) -> str:
     """What a fresh Python prints that imports the xpnn of this checkout."""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    env = {**os.environ, **environment}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     return done.stdout
 
 
@@ -111,10 +113,14 @@ def test_import_is_light() -> None:
     assert HEAVY & set(child(code).split()) == set()
 
 
-def test_import_takes_less_than_150_ms_beyond_numpy() -> None:
-    """In time of the importing thread, and the least of several runs: what else the machine does can only add to it."""
+def test_import_takes_less_than_150_ms_beyond_numpy(tmp_path: Path) -> None:
+    """In time of the importing thread, and the least of several runs: what else the machine does can only add to it.
+
+    The first run compiles, even where the environment says that no bytecode is to be kept.
+    """
+    cached = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
     code = "import time, numpy; start = time.thread_time(); import xpnn; print(time.thread_time() - start)"
-    assert min(float(child(code)) for _ in range(5)) < 0.15
+    assert min(float(child(code, **cached)) for _ in range(5)) < 0.15
 
 
 def project() -> dict[str, list[str]]:

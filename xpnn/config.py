@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import version
 from typing import Any
 
 from xpnn.backend import available_backends, cupy_version, get_backend, get_default_dtype, gpu_status
@@ -16,6 +15,8 @@ VARIABLES = ("XPNN_BACKEND", "XPNN_LOG", "CUDA_VISIBLE_DEVICES", "CUDA_PATH", "C
 
 def config() -> dict[str, Any]:
     """Versions, devices and settings as plain values, ready for JSON; a broken setting is reported, not raised."""
+    from importlib.metadata import version  # a tenth of what importing xpnn would take
+
     from xpnn import __version__
 
     return {

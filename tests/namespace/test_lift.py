@@ -106,6 +106,21 @@ def test_a_rule_of_one_s_own() -> None:
     np.testing.assert_array_equal(pullback(_Y)[0], 2 * _Y)
 
 
+def test_a_rule_in_one_expression_reads_what_it_names() -> None:
+    rule = Rule("x1, x2, /", x1="g * x2", x2="math.pi * g * out")
+    assert rule.reads == {"x1": {"x2"}, "x2": {"out"}}
+    f = lift("f", lambda a, b: a * b, rule)
+    y, pullback = vjp(f, _X, _Y)
+    dx, dy = pullback(np.ones_like(_X))
+    np.testing.assert_array_equal(dx, _Y)
+    np.testing.assert_array_equal(dy, np.pi * y)
+
+
+def test_an_argument_may_bear_the_gradient_s_name() -> None:
+    f = lift("f", lambda g: 3 * g, Rule("g, /", g=lambda xp, gg, _out, _g: 3 * gg))
+    np.testing.assert_array_equal(vjp(f, _X)[1](_Y)[0], 3 * _Y)
+
+
 def test_shapes_are_kept_in_place_of_arrays() -> None:
     meta = Meta(((2, 3), np.dtype("float32")))
     assert (meta.shape, meta.dtype, meta.ndim) == ((2, 3), np.float32, 2)

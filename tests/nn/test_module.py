@@ -165,6 +165,34 @@ def test_plain_functions_in_a_sequential() -> None:
         nn.Sequential(3)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh, nn.Sigmoid])
+def test_sequential_computes_a_linear_and_its_activation_in_one_step(activation: type[Module]) -> None:
+    model = nn.Sequential(nn.Linear(3, 4), activation(), activation(), nn.Linear(4, 2))
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    a, b, c, d = model
+    np.testing.assert_array_equal(model(x), d(c(b(a(x)))))
+    ours = xpnn.grad(lambda m: xpnn.namespace(m(x)).sum(m(x) ** 2))(model)
+    step_by_step = xpnn.grad(lambda m: xpnn.namespace(m[0](x)).sum(m[3](m[2](m[1](m[0](x)))) ** 2))(model)
+    for one, other in zip(ours.parameters(), step_by_step.parameters(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+    joined, separate = (len(xpnn.explain(f, x)) for f in (model[:2], lambda x: b(a(x))))
+    assert joined == 1 and separate == (1 if activation is nn.Tanh else 2)  # tanh alone is no primitive
+
+
+def test_what_derives_from_an_activation_or_a_linear_is_called_itself() -> None:
+    class Twice(nn.ReLU):
+        def forward(self, x: Any) -> Any:
+            return 2 * super().forward(x)
+
+    class Shifted(nn.Linear):
+        def forward(self, x: Any) -> Any:  # type: ignore[override]
+            return super().forward(x) - 1
+
+    x = np.ones((2, 3), np.float32)
+    for model in (nn.Sequential(nn.Linear(3, 4), Twice()), nn.Sequential(Shifted(3, 4), nn.ReLU())):
+        np.testing.assert_array_equal(model(x), model[1](model[0](x)))
+
+
 def test_containers() -> None:
     layers = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 3)]).append(nn.ReLU())
     assert len(layers) == 3 and isinstance(layers[-1], nn.ReLU) and len(layers[:2]) == 2

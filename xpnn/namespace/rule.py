@@ -8,45 +8,47 @@ by the sweep.
 A parameter named with a leading underscore is not read: of such an argument only shape and dtype are kept (``_x.shape``,
 ``_x.dtype``, ``_x.ndim``), and of such an output nothing. What a rule does not read is thus never held in memory.
 
+A gradient that is one expression may be given as its text, in xp, g, out, math and the arguments by their names in the
+signature, ``"g * x2"``: what it reads is what it names, and a sweep computes it without a call.
+
 Gradients are plain transposes, without complex conjugation (see tape.py).
 """
 
 from __future__ import annotations
 
+import ast
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..tape import Meta, Node, Parts, fit
 
-__all__ = ["Composite", "Joint", "Many", "Rule", "Zero", "passed_on"]
-
-
-def passed_on(xp: Any, g: Any, _out: Any, _x: Any, _y: Any) -> Any:
-    """The gradient of an argument that is added: that of the sum. A sweep knows it and makes no call."""
-    return g
+__all__ = ["Composite", "Joint", "Many", "Rule", "Zero"]
 
 
 class Rule:
     """A function with one output and a gradient for some of its arguments, given by name.
 
-    ``Rule("x1, x2, /", x1=lambda xp, g, _o, _x, y: g * y, x2=lambda xp, g, _o, x, _y: g * x)``
+    ``Rule("x1, x2, /", x1="g * x2", x2="g * x1")``, ``Rule("x, /", x=lambda xp, g, _out, _x: xp.reshape(g, _x.shape))``
     ``constant`` names the array arguments on which the result does not depend, or only in steps; a traced array in the
     place of any other argument without a gradient is a TypeError.
     """
 
-    def __init__(self, signature: str, *, constant: str = "", **gradients: Callable[..., Any]) -> None:
+    def __init__(self, signature: str, *, constant: str = "", **given: Callable[..., Any] | str) -> None:
         self.signature = signature
         self.constant = frozenset(constant.split())
         names = parameter_names(signature)
+        gradients = {name: _compiled(f, names) if isinstance(f, str) else f for name, f in given.items()}
         last = max(names.index(name) for name in gradients)
         self.gradients = tuple(gradients.get(name) for name in names[: last + 1])
         self.reads = {name: reads(f, names) for name, f in gradients.items()}
-        self.count = len(names)
+        self._names = names
+        self._texts = [given.get(name) for name in names]
 
     @functools.cached_property
     def step(self) -> Callable[..., None]:
-        return _step(self.gradients, self.count)
+        return _step(self.gradients, self._names, self._texts)
 
     def pull(self, xp: Any, g: Any, node: Node, need: Sequence[bool], box: Any) -> list[Any]:
         args, out = node.args, node.out
@@ -124,27 +126,40 @@ class _Select:
 _selects = [_Select(i) for i in range(8)]
 
 
-def _step(gradients: Sequence[Callable[..., Any] | None], count: int) -> Callable[..., None]:
-    """The part of a first-order sweep at the nodes of a rule with ``count`` arguments, as generated source.
+def _compiled(expression: str, names: Sequence[str]) -> Callable[..., Any]:
+    """The gradient function of an expression; the parameters that it does not name get their underscore."""
+    used = {node.id for node in ast.walk(ast.parse(expression)) if isinstance(node, ast.Name)}
+    parameters = [name if name in used else f"_{name}" for name in ("out", *names)]
+    f: Callable[..., Any] = eval(f"lambda xp, g, {', '.join(parameters)}: {expression}", {"math": math})
+    return f
 
-    NOTE: without loops over the arguments; with them a sweep over small arrays takes a fifth longer.
+
+def _step(
+    gradients: Sequence[Callable[..., Any] | None], names: Sequence[str], texts: Sequence[Any]
+) -> Callable[..., None]:
+    """The part of a first-order sweep at the nodes of a rule, as generated source.
+
+    NOTE: without loops over the arguments and calls of short expressions; with them a sweep over small arrays takes a
+    third longer.
     """
-    arguments = "".join(f"a{i}, " for i in range(count))
+    names = [f"{name}_" if name in ("xp", "g", "out", "node", "gradients") else name for name in names]
+    arguments = "".join(f"{name}, " for name in names)
     lines = [
         "def step(xp, g, node, gradients):",
-        f"    {''.join(f'p{i}, ' for i in range(len(gradients)))} = node.parents",
+        f"    {''.join(f'p{i}_, ' for i in range(len(gradients)))} = node.parents",
         f"    {arguments} = node.args",
         "    out = node.out",
     ]
     for i, f in enumerate(gradients):
         if f is not None:
+            value = texts[i] if isinstance(texts[i], str) else f"f{i}_(xp, g, out, {arguments})"
             lines += [
-                f"    if p{i} is not None:",
-                "        d = g" if f is passed_on else f"        d = f{i}(xp, g, out, {arguments})",
-                f"        if d.shape != a{i}.shape or d.dtype is not a{i}.dtype: d = fit(xp, d, a{i})",
-                f"        gradients[p{i}] = gradients[p{i}] + d if p{i} in gradients else d",
+                f"    if p{i}_ is not None:",
+                f"        d_ = {value}",
+                f"        if d_.shape != {names[i]}.shape or d_.dtype is not {names[i]}.dtype: d_ = fit(xp, d_, {names[i]})",
+                f"        gradients[p{i}_] = gradients[p{i}_] + d_ if p{i}_ in gradients else d_",
             ]
-    scope: dict[str, Any] = {"fit": fit, **{f"f{i}": f for i, f in enumerate(gradients)}}
+    scope: dict[str, Any] = {"fit": fit, "math": math, **{f"f{i}_": f for i, f in enumerate(gradients)}}
     exec(compile("\n".join(lines), "<step of a sweep>", "exec"), scope)
     step: Callable[..., None] = scope["step"]
     return step

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
+from .activation import ReLU, Sigmoid, Tanh
+from .linear import Linear
 from .module import Module
 
 __all__ = ["ModuleDict", "ModuleList", "Sequential"]
+
+# Layers that compute one of these activations along; of these very types, for a subclass may do something else.
+_JOINING = frozenset((Linear,))
+_ACTIVATIONS: dict[type, str] = {ReLU: "relu", Tanh: "tanh", Sigmoid: "sigmoid"}
 
 
 class _Numbered(Module):
@@ -47,14 +53,23 @@ class _Numbered(Module):
 
 
 class Sequential(_Numbered):
-    """Modules (or plain functions) applied one after another: Sequential(a, b)(x) = b(a(x))."""
+    """Modules (or plain functions) applied one after another: Sequential(a, b)(x) = b(a(x)).
+
+    A Linear followed by a ReLU, Tanh or Sigmoid is computed in one step, with the same result.
+    """
 
     def __init__(self, *modules: Module | Callable[..., Any]) -> None:
         super().__init__(modules)
 
     def forward(self, x: Any) -> Any:
-        for module in self._items():
-            x = module(x)
+        ahead = self._items()[::-1]
+        while ahead:
+            module = ahead.pop()
+            if ahead and type(module) in _JOINING and (activation := _ACTIVATIONS.get(type(ahead[-1]))):
+                ahead.pop()
+                x = module(x, activation=activation)
+            else:
+                x = module(x)
         return x
 
 

@@ -18,6 +18,7 @@ class Linear(Module):
     """y = x @ weight.T + bias.
 
     x (..., in_features) -> y (..., out_features); weight (out_features, in_features), bias (out_features,).
+    ``layer(x, activation="relu")`` (or "tanh", "sigmoid") applies an activation in the same step, as Sequential asks for.
     """
 
     def __init__(
@@ -29,9 +30,9 @@ class Linear(Module):
         self.weight = parameters.uniform((out_features, in_features), in_features, dtype, device)
         self.bias = parameters.uniform((out_features,), in_features, dtype, device) if bias else None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, activation: str | None = None) -> Any:
         check_features(self, x, -1, self.in_features, "in_features")
-        return ops.linear(x, self.weight, self.bias)
+        return ops.linear(x, self.weight, self.bias, activation=activation)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from ...tape import sum_to
-from ..rule import Rule, passed_on
+from ..rule import Rule
 from .helpers import conj, is_complex, one_where
 
 
@@ -83,17 +83,17 @@ def _logaddexp(xp: Any, g: Any, out: Any, x: Any) -> Any:
 
 RULES: dict[str, Any] = {
     # ---- arithmetic
-    "add": _binary(passed_on, passed_on),
-    "subtract": _binary(passed_on, lambda xp, g, _out, _x, _y: -g),
-    "multiply": _binary(lambda xp, g, _out, _x, y: g * y, lambda xp, g, _out, x, _y: g * x),
-    "divide": _binary(lambda xp, g, _out, _x, y: g / y, _divide_x2),
+    "add": _binary("g", "g"),
+    "subtract": _binary("g", "-g"),
+    "multiply": _binary("g * x2", "g * x1"),
+    "divide": _binary("g / x2", _divide_x2),
     "pow": _binary(_pow_x1, _pow_x2),
-    "remainder": _binary(passed_on, lambda xp, g, _out, x, y: -g * xp.floor(x / y)),
-    "negative": _unary(lambda xp, g, _out, _x: -g),
-    "positive": _unary(lambda xp, g, _out, _x: g),
-    "reciprocal": _unary(lambda xp, g, out, _x: -g * out * out),
-    "square": _unary(lambda xp, g, _out, x: g * (2 * x)),
-    "sqrt": _unary(lambda xp, g, out, _x: g / (2 * out)),
+    "remainder": _binary("g", "-g * xp.floor(x1 / x2)"),
+    "negative": _unary("-g"),
+    "positive": _unary("g"),
+    "reciprocal": _unary("-g * out * out"),
+    "square": _unary("g * (2 * x)"),
+    "sqrt": _unary("g / (2 * out)"),
     "hypot": _binary(
         lambda xp, g, out, x, _y: g * x / one_where(xp, out == 0, out),
         lambda xp, g, out, _x, y: g * y / one_where(xp, out == 0, out),
@@ -104,7 +104,7 @@ RULES: dict[str, Any] = {
     "copysign": Rule(
         "x1, x2, /", constant="x2", x1=lambda xp, g, out, x, _y: xp.where(xp.signbit(x) == xp.signbit(out), g, -g)
     ),
-    "nextafter": Rule("x1, x2, /", constant="x2", x1=passed_on),
+    "nextafter": Rule("x1, x2, /", constant="x2", x1="g"),
     "maximum": _binary(
         lambda xp, g, _out, x, y: _ordered(xp, g, x > y, x == y),
         lambda xp, g, _out, x, y: _ordered(xp, g, x < y, x == y),
@@ -121,34 +121,31 @@ RULES: dict[str, Any] = {
         max=lambda xp, g, out, x, _min, _max: _where_true(xp, g, x > out),
     ),
     # ---- exponential and logarithm
-    "exp": _unary(lambda xp, g, out, _x: g * out),
-    "expm1": _unary(lambda xp, g, out, _x: g * (out + 1)),
-    "log": _unary(lambda xp, g, _out, x: g / x),
-    "log1p": _unary(lambda xp, g, _out, x: g / (1 + x)),
-    "log2": _unary(lambda xp, g, _out, x: g / (x * math.log(2))),
-    "log10": _unary(lambda xp, g, _out, x: g / (x * math.log(10))),
+    "exp": _unary("g * out"),
+    "expm1": _unary("g * (out + 1)"),
+    "log": _unary("g / x"),
+    "log1p": _unary("g / (1 + x)"),
+    "log2": _unary("g / (x * math.log(2))"),
+    "log10": _unary("g / (x * math.log(10))"),
     "logaddexp": _binary(
         lambda xp, g, out, x, _y: _logaddexp(xp, g, out, x),
         lambda xp, g, out, _x, y: _logaddexp(xp, g, out, y),
     ),
     # ---- trigonometric and hyperbolic
-    "sin": _unary(lambda xp, g, _out, x: g * xp.cos(x)),
-    "cos": _unary(lambda xp, g, _out, x: -g * xp.sin(x)),
-    "tan": _unary(lambda xp, g, out, _x: g * (1 + out * out)),
-    "asin": _unary(lambda xp, g, _out, x: g / xp.sqrt(1 - x * x)),
-    "acos": _unary(lambda xp, g, _out, x: -g / xp.sqrt(1 - x * x)),
-    "atan": _unary(lambda xp, g, _out, x: g / (1 + x * x)),
-    "atan2": _binary(
-        lambda xp, g, _out, y, x: g * x / (x * x + y * y),
-        lambda xp, g, _out, y, x: -g * y / (x * x + y * y),
-    ),
-    "sinh": _unary(lambda xp, g, _out, x: g * xp.cosh(x)),
-    "cosh": _unary(lambda xp, g, _out, x: g * xp.sinh(x)),
-    "tanh": _unary(lambda xp, g, out, _x: g * (1 - out * out)),
-    "asinh": _unary(lambda xp, g, _out, x: g / xp.sqrt(x * x + 1)),
+    "sin": _unary("g * xp.cos(x)"),
+    "cos": _unary("-g * xp.sin(x)"),
+    "tan": _unary("g * (1 + out * out)"),
+    "asin": _unary("g / xp.sqrt(1 - x * x)"),
+    "acos": _unary("-g / xp.sqrt(1 - x * x)"),
+    "atan": _unary("g / (1 + x * x)"),
+    "atan2": _binary("g * x2 / (x2 * x2 + x1 * x1)", "-g * x1 / (x2 * x2 + x1 * x1)"),
+    "sinh": _unary("g * xp.cosh(x)"),
+    "cosh": _unary("g * xp.sinh(x)"),
+    "tanh": _unary("g * (1 - out * out)"),
+    "asinh": _unary("g / xp.sqrt(x * x + 1)"),
     # two roots, not the root of the product: the branch cut of complex x then lies where acosh has it
-    "acosh": _unary(lambda xp, g, _out, x: g / (xp.sqrt(x - 1) * xp.sqrt(x + 1))),
-    "atanh": _unary(lambda xp, g, _out, x: g / (1 - x * x)),
+    "acosh": _unary("g / (xp.sqrt(x - 1) * xp.sqrt(x + 1))"),
+    "atanh": _unary("g / (1 - x * x)"),
     # ---- parts of complex numbers
     "real": _unary(lambda xp, g, _out, _x: xp.astype(g, _x.dtype)),
     "imag": _unary(lambda xp, g, _out, _x: xp.astype(g, _x.dtype) * -1j),
