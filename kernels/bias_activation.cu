@@ -8,6 +8,7 @@
 // A thread owns N columns and walks down rows, so that it reads its bias once and adds up its part of db in registers.
 // db is added in a fixed order, first over the rows of a chunk, then over the chunks (bias_sum): the same input gives the same bits.
 
+#include "activations.cuh"
 #include "storage.cuh"
 
 constexpr int THREADS = 256;
@@ -17,30 +18,6 @@ constexpr int SUM_PARTS = 16;
 // Rows that a thread has in flight; four of 16 bytes spilled registers on some targets.
 template <int N>
 constexpr int ROWS = N == 1 ? 4 : 2;
-
-struct Identity {
-    static constexpr bool flat = true;
-    __device__ static float apply(float x) { return x; }
-    __device__ static float slope(float) { return 1.0f; }
-};
-
-struct Relu {
-    static constexpr bool flat = false;
-    __device__ static float apply(float x) { return x < 0.0f ? 0.0f : x; }  // not fmaxf, which would lose a nan
-    __device__ static float slope(float y) { return y > 0.0f ? 1.0f : 0.0f; }
-};
-
-struct Tanh {
-    static constexpr bool flat = false;
-    __device__ static float apply(float x) { return tanhf(x); }
-    __device__ static float slope(float y) { return 1.0f - y * y; }
-};
-
-struct Sigmoid {
-    static constexpr bool flat = false;
-    __device__ static float apply(float x) { return 1.0f / (1.0f + expf(-x)); }
-    __device__ static float slope(float y) { return y * (1.0f - y); }
-};
 
 // Where a thread works: its first column, and every step-th row from the first one.
 struct Place {

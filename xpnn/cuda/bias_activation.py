@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ..namespace.libraries import raw_namespace
-from .arguments import Layout, address
-from .dtypes import C_TYPES, dtype_name
+from .arguments import Layout
+from .arrays import VECTOR, is_aligned
+from .dtypes import C_TYPES, ITEM_SIZE, dtype_name
 from .launch import launch
 from .plan import Dim, Plan
 
@@ -20,8 +21,6 @@ __all__ = ["ACTIVATIONS", "backward", "backward_plans", "forward_into", "forward
 ACTIVATIONS = {None: "Identity", "relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 
 _FILE = "bias_activation.cu"
-_VECTOR = 16  # bytes that one load or store moves at most
-_ITEM = {"float32": 4, "float16": 2, "bfloat16": 2}
 # As in the kernel file.
 _THREADS, _SUM_COLUMNS, _SUM_PARTS = 256, 32, 16
 # Blocks that fill the largest GPUs (132 to 160 SMs); the backward has fewer, since each of its chunks is a row of sums to add.
@@ -34,7 +33,7 @@ def forward_into(y: Any, x: Any, bias: Any, activation: str | None) -> None:
     y, x (..., columns) C-contiguous, y may be x; bias (columns) or None; all of one dtype of C_TYPES.
     """
     rows, columns = _matrix(x)
-    plan = forward_plan(dtype_name(x.dtype), rows, columns, activation, aligned=_aligned(x, y))
+    plan = forward_plan(dtype_name(x.dtype), rows, columns, activation, aligned=is_aligned(x, y))
     launch(plan, plan.layout(y=y, x=x, bias=bias, rows=rows, columns=columns))
 
 
@@ -50,7 +49,7 @@ def backward(g: Any, y: Any, activation: str | None, *, dx: bool, db: bool) -> t
         return dz, xp.zeros(columns, dtype=g.dtype) if db else None
     y = None if activation is None else y
     shape = dtype_name(g.dtype), rows, columns
-    aligned = _aligned(g, y, dz)
+    aligned = is_aligned(g, y, dz)
     main, *last = backward_plans(*shape, activation, db=db, aligned=aligned)
     gradient = xp.empty(columns, dtype=g.dtype) if db else None
     chunks = _tiling(*shape, aligned, _BACKWARD_BLOCKS).chunks
@@ -72,7 +71,7 @@ def forward_plan(dtype: str, rows: int, columns: int, activation: str | None, *,
         layout=_forward_layout(C_TYPES[dtype]),
         grid=(tiling.tiles * tiling.chunks, 1, 1),
         block=tiling.block,
-        bytes=(2 * rows + 1) * columns * _ITEM[dtype],
+        bytes=(2 * rows + 1) * columns * ITEM_SIZE[dtype],
         flops=2 * rows * columns,
     )
 
@@ -90,7 +89,7 @@ def backward_plans(
         layout=_backward_layout(C_TYPES[dtype]),
         grid=(tiling.tiles * tiling.chunks, 1, 1),
         block=tiling.block,
-        bytes=arrays * rows * columns * _ITEM[dtype],
+        bytes=arrays * rows * columns * ITEM_SIZE[dtype],
         flops=3 * rows * columns,
     )
     if not db or tiling.chunks <= 1:
@@ -101,7 +100,7 @@ def backward_plans(
         layout=_sum_layout(C_TYPES[dtype]),
         grid=(-(-columns // _SUM_COLUMNS), 1, 1),
         block=(_SUM_COLUMNS, _SUM_PARTS, 1),
-        bytes=columns * (4 * tiling.chunks + _ITEM[dtype]),
+        bytes=columns * (4 * tiling.chunks + ITEM_SIZE[dtype]),
         flops=columns * tiling.chunks,
     )
     return main, last
@@ -128,7 +127,7 @@ class _Tiling(NamedTuple):
 
 @functools.lru_cache(1024)
 def _tiling(dtype: str, rows: int, columns: int, aligned: bool, most_blocks: int) -> _Tiling:
-    vector = _VECTOR // _ITEM[dtype]
+    vector = VECTOR // ITEM_SIZE[dtype]
     if not aligned or columns % vector:
         vector = 1
     groups = -(-columns // vector)
@@ -144,10 +143,6 @@ def _matrix(x: Any) -> tuple[int, int]:
     """The rows and columns of x (..., columns)."""
     columns = x.shape[-1]
     return (x.size // columns if columns else 0), columns
-
-
-def _aligned(*arrays: Any) -> bool:
-    return all(address(x) % _VECTOR == 0 for x in arrays)
 
 
 @functools.cache

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-__all__ = ["C_TYPES", "dtype_name", "refuse_dtypes"]
+__all__ = ["C_TYPES", "ITEM_SIZE", "dtype_name", "refuse_dtypes"]
 
 C_TYPES = {"float32": "float", "float16": "__half", "bfloat16": "__nv_bfloat16"}
+ITEM_SIZE = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
 @functools.cache

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..namespace.libraries import raw_namespace
 from . import bias_activation
+from .arrays import contiguous
 from .dtypes import refuse_dtypes
 
 __all__ = ["backward", "forward", "refusal"]
@@ -31,9 +32,9 @@ def forward(
     x: Any, weight: Any, bias: Any, *, activation: str | None = None, need: tuple[bool, ...]
 ) -> tuple[Any, Any]:
     xp = raw_namespace(x)
-    y = _contiguous(xp.matmul(_rows(x), weight.T))
+    y = contiguous(xp.matmul(_rows(x), weight.T))
     if bias is not None or activation is not None:
-        bias = None if bias is None else _contiguous(bias)
+        bias = None if bias is None else contiguous(bias)
         bias_activation.forward_into(y, y, bias, activation)
     out = y.reshape(*x.shape[:-1], weight.shape[0])
     if True not in need:
@@ -47,7 +48,7 @@ def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, An
     dz, db = _rows(g), None
     if activation is not None or need[2]:
         wanted = activation is not None and (need[0] or need[1])
-        own, db = bias_activation.backward(_contiguous(dz), y, activation, dx=wanted, db=need[2])
+        own, db = bias_activation.backward(contiguous(dz), y, activation, dx=wanted, db=need[2])
         dz = own if wanted else dz
     dx = xp.matmul(dz, weight).reshape(x.shape) if need[0] else None
     dw = xp.matmul(dz.T, _rows(x)) if need[1] else None
@@ -57,7 +58,3 @@ def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, An
 def _rows(x: Any) -> Any:
     """x (..., I) as a matrix with a row for each of its vectors."""
     return x if x.ndim == 2 else x.reshape(prod(x.shape[:-1]), x.shape[-1])
-
-
-def _contiguous(x: Any) -> Any:
-    return x if x.flags.c_contiguous else x.copy(order="C")
