@@ -29,6 +29,8 @@ from .backend import set_default_dtype as set_default_dtype
 from .backend import synchronize as synchronize
 from .backend import to_numpy as to_numpy
 from .config import show_config as show_config
+from .cuda.memory import empty_cache as empty_cache
+from .cuda.memory import memory_info as memory_info
 from .errors import BackendError as BackendError
 from .errors import DeviceMismatchError as DeviceMismatchError
 from .errors import MissingExtraError as MissingExtraError
@@ -53,5 +55,6 @@ from .testing import check_gradient as check_gradient
 from .train import evaluate as evaluate
 from .train import fit as fit
 from .train import predict as predict
+from .train import warmup as warmup
 
 __version__ = "0.1.0"

@@ -8,26 +8,17 @@ writes the table anew. Say in the change why a number rose.
 from __future__ import annotations
 
 import functools
-import importlib
-import pkgutil
 import re
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
-from types import ModuleType
 
 from tests.cuda.nvrtc import Kernel, compile_kernels, version
-from xpnn import cuda
 from xpnn.cuda.plan import Plan
 from xpnn.cuda.source import joined
+from xpnn.cuda.warmup import instantiations
 
 PAGE = Path(__file__).parents[2] / "docs" / "kernels.md"
-# Every host file that says with `instantiations` which kernels its plans can ask for.
-FAMILIES: tuple[ModuleType, ...] = tuple(
-    module
-    for info in pkgutil.iter_modules(cuda.__path__)
-    if hasattr(module := importlib.import_module(f"xpnn.cuda.{info.name}"), "instantiations")
-)
 TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90a", "sm_100", "sm_120")
 TIMED = "sm_90a"
 
@@ -48,10 +39,7 @@ _BEGIN, _END = "<!-- compile table: begin -->", "<!-- compile table: end -->"
 _CELL = re.compile(r"(\d+)(?: \+ (\d+) B)?")
 
 
-@functools.cache
-def plans() -> dict[str, Plan]:
-    """A plan for each instantiation that a family's plans can choose."""
-    return {plan.entry: plan for family in FAMILIES for plan in family.instantiations()}
+plans = functools.cache(instantiations)
 
 
 @functools.cache

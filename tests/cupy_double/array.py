@@ -129,7 +129,10 @@ class ndarray:
 
     def set(self, values: np.ndarray[Any, Any], stream: Any = None) -> None:
         note_upload("set")
-        self._a[...] = values
+        if stream is None:
+            self._a[...] = values
+        else:  # the values are read when the copy is done: until then they must stay
+            stream.put(lambda: self._a.__setitem__(..., values))
 
     def item(self) -> Any:
         note_wait("item")

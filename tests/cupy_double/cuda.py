@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 from .sync import note_wait
 
-__all__ = ["COUNT", "Device", "Stream", "current_device", "nvrtc", "raw_module", "runtime"]
+__all__ = [
+    "COUNT",
+    "Device",
+    "Event",
+    "MemoryPool",
+    "Stream",
+    "alloc_pinned_memory",
+    "current_device",
+    "nvrtc",
+    "raw_module",
+    "runtime",
+]
 
 COUNT = 2
 _current = [0]
@@ -55,8 +67,26 @@ class Device:
         return "90"
 
 
+class Event:
+    """cupy.cuda.Event: a place in the work of a stream, known to be reached once somebody waited for it."""
+
+    def __init__(self, stream: Stream, place: int) -> None:
+        self._stream, self._place = stream, place
+
+    @property
+    def done(self) -> bool:
+        return self._stream.reached >= self._place
+
+    def synchronize(self) -> None:
+        note_wait("Event.synchronize")
+        self._stream.run(self._place)
+
+
 class Stream:
-    """cupy.cuda.Stream: all work is done when it is asked for."""
+    """cupy.cuda.Stream: copies asked of it are done when somebody waits for them, as late as a GPU may do them.
+
+    All else is done on the spot, as if it came last: work of the null stream that does not wait reads what was there before.
+    """
 
     null: Stream
 
@@ -64,6 +94,8 @@ class Stream:
         self, null: bool = False, non_blocking: bool = False, ptds: bool = False, priority: Any = None
     ) -> None:
         self.ptr = 0
+        self.reached = 0
+        self._work: list[Callable[[], None]] = []
 
     def __enter__(self) -> Stream:
         return self
@@ -71,11 +103,57 @@ class Stream:
     def __exit__(self, *_: object) -> None:
         pass
 
+    def put(self, work: Callable[[], None]) -> None:
+        self._work.append(work)
+
+    def run(self, place: int) -> None:
+        """Does the work up to a place."""
+        while self.reached < place:
+            self._work[self.reached]()
+            self.reached += 1
+
+    def record(self) -> Event:
+        return Event(self, len(self._work))
+
+    def wait_event(self, event: Event) -> None:
+        if self is Stream.null:
+            event._stream.run(event._place)
+        else:
+            self.put(lambda: event._stream.run(event._place))
+
     def synchronize(self) -> None:
         note_wait("Stream.synchronize")
+        self.run(len(self._work))
 
 
 Stream.null = Stream(null=True)
+
+
+class PinnedMemory(bytearray):
+    """cupy.cuda.PinnedMemoryPointer: a buffer that says how large it is, perhaps larger than asked for."""
+
+    def size(self) -> int:
+        return len(self)
+
+
+def alloc_pinned_memory(size: int) -> PinnedMemory:
+    return PinnedMemory(-(-size // 512) * 512)
+
+
+class MemoryPool:
+    """cupy.get_default_memory_pool(): 256 bytes in arrays, 1024 held."""
+
+    def __init__(self) -> None:
+        self.held = 1024
+
+    def used_bytes(self) -> int:
+        return 256
+
+    def total_bytes(self) -> int:
+        return self.held
+
+    def free_all_blocks(self, stream: Any = None) -> None:
+        self.held = 256
 
 
 def _properties(device: int) -> dict[str, Any]:
@@ -93,6 +171,7 @@ runtime = SimpleNamespace(
     setDevice=lambda i: Device(i).use(),
     getDeviceCount=lambda: COUNT,
     getDeviceProperties=_properties,
+    memGetInfo=lambda: (1 << 30, 1 << 34),
     deviceSynchronize=lambda: note_wait("deviceSynchronize"),
 )
 nvrtc = SimpleNamespace(getVersion=lambda: (13, 0))

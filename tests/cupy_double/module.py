@@ -31,7 +31,9 @@ def make_modules() -> dict[str, ModuleType]:
         "cupy.cuda",
         {
             "Device": cuda.Device,
+            "Event": cuda.Event,
             "Stream": cuda.Stream,
+            "alloc_pinned_memory": cuda.alloc_pinned_memory,
             "device": device,
             "get_current_stream": lambda: cuda.Stream.null,
             "is_available": lambda: True,
@@ -39,6 +41,7 @@ def make_modules() -> dict[str, ModuleType]:
             "runtime": cuda.runtime,
         },
     )
+    pool, pinned = cuda.MemoryPool(), cuda.MemoryPool()
     linalg = _module("cupy.linalg", linalg_functions() | {"LinAlgError": np.linalg.LinAlgError})
     fft = _module("cupy.fft", fft_functions())
     for module in (linalg, fft):
@@ -53,6 +56,8 @@ def make_modules() -> dict[str, ModuleType]:
         "ufunc": Ufunc,
         "RawModule": cuda.raw_module,
         "is_available": lambda: True,
+        "get_default_memory_pool": lambda: pool,
+        "get_default_pinned_memory_pool": lambda: pinned,
         "get_array_module": lambda *xs: cupy if any(isinstance(x, ndarray) for x in xs) else np,
         "cuda": gpu,
         "linalg": linalg,

@@ -11,7 +11,7 @@ from ..errors import DeviceMismatchError
 from .arguments import Arguments
 from .plan import Plan
 
-__all__ = ["KernelError", "compile_options", "execute"]
+__all__ = ["KernelError", "compile_options", "execute", "prepare"]
 
 _WITHOUT_ASKING = 48 * 1024  # bytes of dynamic shared memory that every kernel may use
 _PORTABLE_CLUSTER = 8
@@ -35,6 +35,13 @@ def execute(plan: Plan, arguments: Arguments) -> None:
     _check_device(plan, arguments, device)
     kernel = _kernels.get((device, plan.key)) or _compiled(plan, device)
     kernel(plan.grid, plan.block, (arguments.packed(),), shared_mem=plan.shared)
+
+
+def prepare(plan: Plan) -> None:
+    """Compiles the kernel of a plan for the current device, unless that has been done."""
+    import cupy
+
+    _compiled(plan, cupy.cuda.runtime.getDevice())
 
 
 def _check_device(plan: Plan, arguments: Arguments, device: int) -> None:

@@ -7,3 +7,4 @@ from .evaluate import evaluate as evaluate
 from .evaluate import predict as predict
 from .fit import fit as fit
 from .history import History as History
+from .warmup import warmup as warmup

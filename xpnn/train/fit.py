@@ -12,7 +12,7 @@ from ..gradients import value_and_grad
 from ..nn.module import Module
 from ..optim import Optimizer, Schedule, clip_grad_norm
 from .callbacks import StopTraining
-from .evaluate import call, evaluate
+from .evaluate import call, evaluate, towards
 from .history import History
 from .progress import Progress
 
@@ -40,6 +40,7 @@ def fit(
     """Trains a model and returns the history, one record per epoch; the model is trained in place and left in training mode.
 
     data: (inputs, targets), arrays with the same first dimension; inputs may be a tuple for a model of several arguments.
+    Arrays of the host are brought to a model on a GPU batch by batch, ahead of their use; so are those of ``validation``.
     loss: loss(prediction, target) -> scalar. metrics: {name: metric(prediction, target) -> scalar}, computed on
     ``validation`` = (inputs, targets) after each epoch, beside val_loss. schedule: stepped after every update.
     max_grad_norm: clips the norm of all gradients together. augment: applied to the inputs of each training batch.
@@ -48,7 +49,7 @@ def fit(
     """
     _check_optimizer(optimizer, model)
     step = _step(model, loss, optimizer, schedule, max_grad_norm)
-    train = batches(*data, batch_size=batch_size, shuffle=True)
+    train = towards(model, batches(*data, batch_size=batch_size, shuffle=True))
     callbacks = list(callbacks)
     history = History()
     with Progress(len(train) * epochs, progress) as bar:
