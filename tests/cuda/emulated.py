@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import array_api_compat.numpy
@@ -15,8 +16,9 @@ from tests.emulator.build import compiler
 from xpnn.cuda.arguments import Arguments
 from xpnn.cuda.launch import executing
 from xpnn.cuda.plan import Plan
+from xpnn.primitive import Primitive
 
-__all__ = ["FEW", "Emulator", "emulating"]
+__all__ = ["FEW", "Emulator", "emulating", "kernels_for_numpy"]
 
 FEW = (SCHEDULES[0], Schedule("reversed"), Schedule("random", 1))
 _BAND, _POISON, _ALIGN = 256, 0xFF, 256
@@ -82,16 +84,35 @@ class Emulator:
         return list(guarded.values())
 
 
+def _poisoned(shape: Any, dtype: Any) -> Any:
+    """What a new array must not be trusted to hold: nan, or the smallest integer."""
+    dtype = np.dtype(dtype)
+    return np.full(shape, np.iinfo(dtype).min if dtype.kind in "iu" else np.nan, dtype)
+
+
 @contextmanager
 def emulating(monkeypatch: pytest.MonkeyPatch, schedules: Sequence[Schedule] = FEW) -> Iterator[Emulator]:
-    """Inside, launches go to the emulator, and empty arrays are full of nan. Skips the test where there is no compiler."""
+    """Inside, launches go to the emulator, and new arrays are full of nan. Skips the test where there is no compiler."""
     try:
         compiler()
     except EmulatorUnavailableError as error:
         pytest.skip(str(error))
     emulator = Emulator(schedules)
     xp = array_api_compat.numpy
-    monkeypatch.setattr(xp, "empty", lambda shape, dtype=float: np.full(shape, np.nan, dtype))
-    monkeypatch.setattr(xp, "empty_like", lambda x: np.full(x.shape, np.nan, x.dtype))
+    monkeypatch.setattr(xp, "empty", lambda shape, dtype=float, device=None: _poisoned(shape, dtype))
+    monkeypatch.setattr(xp, "empty_like", lambda x, dtype=None, device=None: _poisoned(x.shape, dtype or x.dtype))
     with executing(emulator):
+        yield emulator
+
+
+@contextmanager
+def kernels_for_numpy(monkeypatch: pytest.MonkeyPatch, schedules: Sequence[Schedule] = FEW[:1]) -> Iterator[Emulator]:
+    """Inside, NumPy arrays are what CuPy's are on a GPU: primitives give them to their kernels, which the emulator runs."""
+    held = (vars(module) for name, module in list(sys.modules.items()) if name.startswith("xpnn."))
+    primitives = {id(x): x for members in held for x in list(members.values()) if isinstance(x, Primitive)}
+    with emulating(monkeypatch, schedules) as emulator, ExitStack() as stack:
+        for primitive in primitives.values():
+            own = primitive.implementations["numpy"]
+            stack.callback(own.__setitem__, slice(None), own[:])
+            own[:] = primitive.implementations.get("cupy", [])
         yield emulator
