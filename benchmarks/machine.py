@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["describe"]
+__all__ = ["describe", "describe_gpu"]
 
 _PACKAGES = ("numpy", "array-api-compat", "torch", "cupy-cuda12x", "cupy-cuda13x", "numba")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_CORETYPE")
@@ -26,6 +26,23 @@ def describe() -> dict[str, Any]:
         "environment": {name: os.environ[name] for name in _THREADS if name in os.environ},
         "blas": _blas(),
         "commit": _commit(),
+    }
+
+
+def describe_gpu() -> dict[str, Any]:
+    """The current GPU: its name, architecture, memory, and the versions of CUDA."""
+    import cupy
+
+    runtime = cupy.cuda.runtime
+    properties = runtime.getDeviceProperties(runtime.getDevice())
+    return {
+        "name": properties["name"].decode(),
+        "capability": f"{properties['major']}.{properties['minor']}",
+        "multiprocessors": properties["multiProcessorCount"],
+        "memory_bytes": runtime.memGetInfo()[1],
+        "driver": runtime.driverGetVersion(),
+        "runtime": runtime.runtimeGetVersion(),
+        "nvrtc": ".".join(map(str, cupy.cuda.nvrtc.getVersion())),
     }
 
 

@@ -1,7 +1,8 @@
 """Runs benchmark cases against torch: the results are compared first, then both are timed in turns.
 
 Each case is timed forward (inference) and forward and backward with the gradients of all floating-point arguments. What
-counts is the ratio torch's time / ours, taken pair by pair: above 1 xpnn is faster.
+counts is the ratio torch's time / ours, taken pair by pair: above 1 xpnn is faster. On a GPU it is the GPU's time, with a cold
+cache; beside it stand the time of the Python call, and for our own kernels the bytes a second that they move.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ import json
 import os
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import numpy as np
 
 import xpnn
 
+from . import devices
 from .case import Case
 from .machine import describe
 
@@ -32,7 +33,11 @@ CASES = Path(__file__).parent / "cases"
 
 @dataclass(frozen=True)
 class Result:
-    """The times of a case in one mode, in milliseconds; ratio = torch / xpnn; None without torch."""
+    """The times of a case in one mode, in milliseconds; ratio = torch / xpnn; None without torch.
+
+    call_ms: what the Python call takes, which on a GPU is not the work itself. gbps, share: what our kernels move a second,
+    and that as a share of what a copy moves; on a GPU only.
+    """
 
     case: str
     mode: str
@@ -41,11 +46,15 @@ class Result:
     ratio: float | None
     ratio_quartiles: tuple[float, float] | None
     gflops: float | None
+    call_ms: float | None = None
+    gbps: float | None = None
+    share: float | None = None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", help="ops, as the files in benchmarks/cases; all without")
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu", help="where to run (default: cpu)")
     parser.add_argument("--quick", action="store_true", help="few repetitions: does it run, not how fast")
     parser.add_argument("--list", action="store_true", help="print the cases and stop")
     parser.add_argument("--out", type=Path, help="write the results to this JSON file")
@@ -60,39 +69,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         print("\n".join(case.name for case in cases))
         return 0
-    torch = _torch()
+    try:
+        device = devices.device(options.device)
+    except xpnn.BackendError as error:
+        parser.error(str(error))
+    torch, bandwidth = _torch(), device.bandwidth()
     print(
         f"{'case':44s} {'mode':8s} {'xpnn ms':>9s} {'torch ms':>9s} {'torch/xpnn':>10s} {'quartiles':>12s} {'GFLOP/s':>8s}"
     )
-    results = [result for case in cases for result in _measured(case, torch, options.quick)]
+    results = [result for case in cases for result in _measured(case, torch, options.quick, device, bandwidth)]
     ratios = [result.ratio for result in results if result.ratio is not None]
     if ratios:
         print(f"geometric mean {statistics.geometric_mean(ratios):.2f}, worst {min(ratios):.2f}, {_level(ratios)}")
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        found = {"machine": describe(), "quick": options.quick, "results": [asdict(result) for result in results]}
+        found = {
+            "machine": describe(),
+            "device": options.device,
+            "copy_gbps": bandwidth and bandwidth / 1e9,
+            "quick": options.quick,
+            "results": [asdict(result) for result in results],
+        }
         options.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return 0
 
 
-def measure(case: Case, torch: Any, quick: bool = False) -> list[Result]:
+def measure(
+    case: Case, torch: Any, quick: bool = False, device: devices.Device | None = None, bandwidth: float | None = None
+) -> list[Result]:
     """The results of a case in both modes. AssertionError if xpnn and torch do not agree."""
+    device = device or devices.Cpu()
     arrays = list(case.make(np.random.default_rng(0)))
     places = [i for i, a in enumerate(arrays) if a is not None and a.dtype.kind == "f"]
-    ours = _ours(case, arrays, places)
-    theirs = _theirs(case, arrays, places, torch)
+    ours = _ours(case, arrays, places, device)
+    theirs = _theirs(case, arrays, places, torch, device)
     if theirs is not None:
         _compare(case, ours[1](), theirs[1]())
     results = []
     for mode, factor, own, peer in zip(("forward", "both"), (1, 3), ours, theirs or (None, None), strict=True):
-        times = _interleaved([f for f in (own, peer) if f is not None], 0.2 if quick else 2.0, 3 if quick else 9)
-        results.append(_result(case, mode, factor, times))
+        moved = device.bytes_moved(own)
+        times = device.interleaved([f for f in (own, peer) if f is not None], 0.2 if quick else 2.0, 3 if quick else 9)
+        results.append(_result(case, mode, factor, times, moved, bandwidth))
     return results
 
 
-def _measured(case: Case, torch: Any, quick: bool) -> list[Result]:
+def _measured(case: Case, torch: Any, quick: bool, device: devices.Device, bandwidth: float | None) -> list[Result]:
     """measure, printed line by line."""
-    results = measure(case, torch, quick)
+    results = measure(case, torch, quick, device, bandwidth)
     for r in results:
         peer = (
             ""
@@ -100,20 +123,24 @@ def _measured(case: Case, torch: Any, quick: bool) -> list[Result]:
             else f"{r.torch_ms:9.3f} {r.ratio:10.2f} {r.ratio_quartiles[0]:5.2f}-{r.ratio_quartiles[1]:.2f}"
         )  # type: ignore[index]
         print(
-            f"{r.case:44s} {r.mode:8s} {r.xpnn_ms:9.3f} {peer:33s} {'' if r.gflops is None else f'{r.gflops:8.1f}'}",
+            f"{r.case:44s} {r.mode:8s} {r.xpnn_ms:9.3f} {peer:33s} {'' if r.gflops is None else f'{r.gflops:8.1f}'}"
+            f"{'' if r.gbps is None else f' {r.gbps:8.1f} GB/s, {r.share:.0%} of a copy'}",
             flush=True,
         )
     return results
 
 
-def _ours(case: Case, arrays: list[Any], places: list[int]) -> tuple[Callable[[], Any], Callable[[], Any]]:
+def _ours(
+    case: Case, arrays: list[Any], places: list[int], device: devices.Device
+) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    g = device.asarray(_cotangent(xpnn.to_numpy(case.run(*arrays))))
+    arrays = [None if a is None else device.asarray(a) for a in arrays]
+
     def call(*xs: Any) -> Any:
         own = list(arrays)
         for i, x in zip(places, xs, strict=True):
             own[i] = x
         return case.run(*own)
-
-    g = _cotangent(case.run(*arrays))
 
     def both() -> Any:
         y, pullback = xpnn.vjp(call, *(arrays[i] for i in places))
@@ -123,14 +150,14 @@ def _ours(case: Case, arrays: list[Any], places: list[int]) -> tuple[Callable[[]
 
 
 def _theirs(
-    case: Case, arrays: list[Any], places: list[int], torch: Any
+    case: Case, arrays: list[Any], places: list[int], torch: Any, device: devices.Device
 ) -> tuple[Callable[[], Any], Callable[[], Any]] | None:
     if torch is None or case.torch is None:
         return None
     function = case.torch
-    tensors = [None if a is None else torch.from_numpy(np.array(a)) for a in arrays]
+    tensors = [None if a is None else device.tensor(torch, a) for a in arrays]
     wanted = [tensors[i].requires_grad_() for i in places]
-    g = torch.from_numpy(_cotangent(function(*tensors).detach().numpy()))
+    g = device.tensor(torch, _cotangent(function(*tensors).detach().cpu().numpy()))
 
     def forward() -> Any:
         with torch.no_grad():
@@ -151,7 +178,7 @@ def _cotangent(y: Any) -> Any:
 def _compare(case: Case, ours: Any, theirs: Any) -> None:
     pairs = zip((ours[0], *ours[1]), (theirs[0], *theirs[1]), strict=True)
     for i, (own, peer) in enumerate(pairs):
-        expected = peer.detach().numpy()
+        own, expected = xpnn.to_numpy(own), peer.detach().cpu().numpy()
         error = float(np.max(np.abs(own - expected), initial=0)) / max(
             float(np.max(np.abs(expected), initial=0)), 1e-30
         )
@@ -160,28 +187,24 @@ def _compare(case: Case, ours: Any, theirs: Any) -> None:
         )
 
 
-def _interleaved(functions: list[Callable[[], Any]], seconds: float, rounds: int) -> list[list[float]]:
-    """Seconds of each function, in turns, at least ``rounds`` times; the first turn, a warm-up, is left out."""
-    times: list[list[float]] = [[] for _ in functions]
-    end = time.perf_counter() + seconds
-    while len(times[0]) <= rounds or (time.perf_counter() < end and len(times[0]) < 1000):
-        for own, f in zip(times, functions, strict=True):
-            start = time.perf_counter()
-            f()
-            own.append(time.perf_counter() - start)
-    return [own[1:] for own in times]
-
-
-def _result(case: Case, mode: str, factor: int, times: list[list[float]]) -> Result:
-    own = statistics.median(times[0])
-    gflops = case.flops * factor / own / 1e9 if case.flops else None
+def _result(
+    case: Case, mode: str, factor: int, times: list[devices.Times], moved: int | None, bandwidth: float | None
+) -> Result:
+    own, call = (statistics.median(t) for t in (times[0].device, times[0].call))
+    result = Result(
+        case.name, mode, own * 1e3, None, None, None,
+        gflops=case.flops * factor / own / 1e9 if case.flops else None,
+        call_ms=call * 1e3,
+        gbps=moved / own / 1e9 if moved else None,
+        share=moved / own / bandwidth if moved and bandwidth else None,
+    )  # fmt: skip
     if len(times) == 1:
-        return Result(case.name, mode, own * 1e3, None, None, None, gflops)
-    ratios = [b / a for a, b in zip(*times, strict=True)]
+        return result
+    ratios = [b / a for a, b in zip(times[0].device, times[1].device, strict=True)]
     quartiles = statistics.quantiles(ratios, n=4, method="inclusive")
-    peer = statistics.median(times[1])
-    return Result(
-        case.name, mode, own * 1e3, peer * 1e3, statistics.median(ratios), (quartiles[0], quartiles[2]), gflops
+    peer = statistics.median(times[1].device)
+    return replace(
+        result, torch_ms=peer * 1e3, ratio=statistics.median(ratios), ratio_quartiles=(quartiles[0], quartiles[2])
     )
 
 

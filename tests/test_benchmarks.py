@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import run
+from benchmarks import devices, run
 from benchmarks.case import Case, normal
 from xpnn import ops
+
+from . import fake_gpu
+from .conftest import libraries
 
 ROOT = Path(__file__).parents[1]
 OPS = sorted(path.stem for path in (ROOT / "benchmarks/cases").glob("*.py"))
@@ -58,6 +61,26 @@ def test_wrong_results_are_not_timed(torch: Any) -> None:
 def test_without_a_peer_there_is_no_ratio() -> None:
     result = run.measure(Case("alone", lambda rng: (normal(rng, 5),), ops.relu), None, quick=True)[0]
     assert result.xpnn_ms > 0 and result.torch_ms is None and result.ratio is None
+
+
+def test_a_gpu_that_is_not_there_is_said_so(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    fake_gpu.fresh_process(monkeypatch)
+    fake_gpu.install(monkeypatch, 0)
+    with pytest.raises(SystemExit) as stopped:
+        run.main(["relu", "--device", "gpu"])
+    assert stopped.value.code == 2
+    assert "cannot be had" in capsys.readouterr().err
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("library", libraries("cupy"))
+def test_on_a_gpu_the_gpu_s_time_counts(library: Any) -> None:
+    library()
+    forward, both = run.measure(
+        Case("relu", lambda rng: (normal(rng, 50),), ops.relu), None, True, devices.Gpu(), bandwidth=1e9
+    )
+    for result in (forward, both):
+        assert result.xpnn_ms > 0 and result.call_ms is not None and result.call_ms > 0
 
 
 def test_the_file_says_on_what_it_ran(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks.case import Case
 from xpnn import ops
 from xpnn.cuda import execute
 from xpnn.gradients import vjp
@@ -15,6 +18,9 @@ from xpnn.primitive import explain, use_reference
 from ..conftest import libraries
 
 pytestmark = pytest.mark.gpu
+
+_FILES = sorted(path.stem for path in (Path(__file__).parents[2] / "benchmarks" / "cases").glob("*.py"))
+CASES = [case for name in _FILES for case in importlib.import_module(f"benchmarks.cases.{name}").CASES]
 
 
 @pytest.fixture(params=libraries("cupy"))
@@ -48,6 +54,37 @@ def test_linear(cupy: Any, shape: tuple[int, int, int], dtype: str, tolerance: f
         assert x.tobytes() == second.tobytes()
         if y.size:
             assert np.abs(x - y).max() <= tolerance * np.abs(y).max()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("float16", 2e-2)])
+def test_every_case_of_the_benchmarks(cupy: Any, case: Case, dtype: str, tolerance: float) -> None:
+    """Output and gradients against float64 on the CPU; two runs with the same bits.
+
+    In the root mean square: where a relu's argument is nearly 0, single elements may rightly differ by all they have.
+    """
+    arrays = [a if a is None or a.dtype.kind != "f" else a.astype(dtype) for a in case.make(np.random.default_rng(0))]
+    places = [i for i, a in enumerate(arrays) if a is not None and a.dtype.kind == "f"]
+
+    def run(asarray: Any, floats: Any) -> list[Any]:
+        own = [None if a is None else asarray(a) for a in arrays]
+
+        def f(*xs: Any) -> Any:
+            given = dict(zip(places, xs, strict=True))
+            return case.run(*[given.get(i, a) for i, a in enumerate(own)])
+
+        out, pullback = vjp(f, *[floats(arrays[i]) for i in places])
+        g = np.random.default_rng(1).normal(size=out.shape).astype(dtype)
+        return [out, *pullback(floats(g))]
+
+    found, again = ([cupy.asnumpy(x) for x in run(cupy.asarray, cupy.asarray)] for _ in range(2))
+    with use_reference():
+        expected = run(lambda x: x, lambda x: x.astype(np.float64))
+    for x, second, y in zip(found, again, expected, strict=True):
+        assert x.dtype == dtype and x.shape == y.shape
+        assert x.tobytes() == second.tobytes()
+        error, size = (float(np.sqrt(np.mean(np.square(a, dtype=np.float64)))) for a in (x - y, y))
+        assert error <= tolerance * max(size, 1e-6)
 
 
 def test_work_goes_to_the_current_stream(cupy: Any) -> None:

@@ -36,6 +36,7 @@ def make_modules() -> dict[str, ModuleType]:
             "alloc_pinned_memory": cuda.alloc_pinned_memory,
             "device": device,
             "get_current_stream": lambda: cuda.Stream.null,
+            "get_elapsed_time": cuda.get_elapsed_time,
             "is_available": lambda: True,
             "nvrtc": cuda.nvrtc,
             "runtime": cuda.runtime,
