@@ -81,10 +81,10 @@ struct ScatterArguments {
     long long length;   // of a chunk
     int columns;
 
-    // The row that gets g[i], or -1 where none does.
+    // The row that gets g[i], a negative number where none does.
     __device__ long long row_of(long long i) const {
         const long long row = index_at(narrow, wide, i);
-        return row >= 0 && row < rows && row != padding ? row : -1;
+        return row < rows && row != padding ? row : -1;
     }
     __device__ long long row_at(long long j) const { return row_of(order[j]); }
     __device__ float* sum(long long chunk, int which, int column) const {

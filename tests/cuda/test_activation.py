@@ -161,6 +161,7 @@ def test_it_says_what_it_does_not_take(op: str, x: Any, static: dict[str, Any], 
 def test_every_activation_has_it_for_cupy() -> None:
     for op in {op for op, _ in CASES.values()}:
         assert getattr(ops, op).implementations["cupy"] == [getattr(activation, op)]
+        assert getattr(activation, op).__name__ == "xpnn.cuda.activation"  # as xpnn.explain tells it
 
 
 def test_a_plan_counts_the_bytes_that_must_move_and_is_in_the_table() -> None:

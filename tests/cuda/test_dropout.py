@@ -16,7 +16,7 @@ from tests.random.test_philox import KNOWN
 from xpnn.cuda import dropout
 from xpnn.ops.dropout import masked, reference
 from xpnn.primitive import Primitive
-from xpnn.random import Key, dropout_mask
+from xpnn.random import Key, dropout_mask, dropout_threshold, words
 from xpnn.testing import check_primitive
 
 from .emulated import Emulator, emulating
@@ -64,6 +64,13 @@ def test_the_mask_is_that_of_numpy(emulator: Emulator, key: Key, dtype: str) -> 
         x = np.ones(shape, DTYPES[dtype])
         mask = dropout_mask(key, shape, 1 - p, xp=xp)
         assert np.array_equal(run(x, p, key), mask * DTYPES[dtype](1 / (1 - p)))
+
+
+def test_a_word_at_the_threshold_is_kept(emulator: Emulator) -> None:
+    for i, word in enumerate(words(Key(0), 8, xp=np)):
+        x, p = np.ones(8, np.float32), int(word) / 2**32
+        assert dropout_threshold(1 - p) == word
+        assert run(x, p, Key(0))[i] != 0 and run(x, p + 2.0**-32, Key(0))[i] == 0
 
 
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.999, 1 - 2.0**-40, 1.0])
