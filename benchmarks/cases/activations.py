@@ -8,7 +8,7 @@ from xpnn import ops
 
 from ..case import Case, normal
 
-NAMES = ["tanh", "silu", "gelu", "softmax", "log_softmax"]
+NAMES = ["tanh", "silu", "gelu", "softplus", "elu", "leaky_relu", "softmax", "log_softmax"]
 SHAPE = (256, 512)
 
 

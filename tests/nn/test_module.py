@@ -176,7 +176,7 @@ def test_sequential_computes_a_linear_and_its_activation_in_one_step(activation:
     for one, other in zip(ours.parameters(), step_by_step.parameters(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
     joined, separate = (len(xpnn.explain(f, x)) for f in (model[:2], lambda x: b(a(x))))
-    assert joined == 1 and separate == (1 if activation is nn.Tanh else 2)  # tanh alone is no primitive
+    assert (joined, separate) == (1, 2)
 
 
 def test_what_derives_from_an_activation_or_a_linear_is_called_itself() -> None:

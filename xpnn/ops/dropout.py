@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from .. import random
+from ..cuda import dropout as cuda
 from ..namespace import namespace
 from ..namespace.array import unbox
 from ..namespace.libraries import array_device, raw_namespace
+from ..primitive import Primitive
 
 __all__ = ["dropout"]
 
@@ -20,6 +22,11 @@ def dropout(x: Any, p: float = 0.5, *, key: random.Key) -> Any:
     """
     if not 0 <= p <= 1:
         raise ValueError(f"p: expected a probability in [0, 1], got {p}")
+    return masked(x, p=p, key=key)
+
+
+def reference(x: Any, *, p: float, key: random.Key) -> Any:
+    """x * mask / (1 - p), the mask from the key; all of it zero for p = 1."""
     raw = unbox(x)
     xp = raw_namespace(raw)
     if p == 1:
@@ -27,3 +34,7 @@ def dropout(x: Any, p: float = 0.5, *, key: random.Key) -> Any:
     mask = random.dropout_mask(key, raw.shape, 1 - p, xp=xp, device=array_device(raw))
     scale = xp.astype(mask, raw.dtype) * (1 / (1 - p))
     return namespace(x).multiply(x, scale)
+
+
+masked = Primitive(reference, name="dropout")
+masked.add("cupy", cuda)

@@ -19,7 +19,7 @@ __all__ = ["linear"]
 _ACTIVATIONS: dict[str | None, Callable[[Any], Any]] = {
     None: lambda y: y,
     "relu": relu,
-    "tanh": tanh,
+    "tanh": tanh.reference,
     "sigmoid": sigmoid,
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..cpu import relu as cpu
+from ..cuda import activation as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
 
@@ -22,3 +23,4 @@ def reference(x: Any) -> Any:
 
 relu = Primitive(reference, name="relu")
 relu.add("numpy", cpu)
+relu.add("cupy", cuda.relu)

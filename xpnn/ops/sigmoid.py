@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..cpu import sigmoid as cpu
+from ..cuda import activation as cuda
 from ..primitive import Primitive
 from ..special import expit
 
@@ -21,3 +22,4 @@ def reference(x: Any) -> Any:
 
 sigmoid = Primitive(reference, name="sigmoid")
 sigmoid.add("numpy", cpu)
+sigmoid.add("cupy", cuda.sigmoid)
