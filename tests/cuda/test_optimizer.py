@@ -119,6 +119,34 @@ def test_badly_aligned_arrays_have_the_same_values(emulator: Emulator, rule: str
 
 
 @every_rule
+def test_badly_aligned_state(emulator: Emulator, rule: str) -> None:
+    p, q, g = (arrays("float32", (50,), seed=i) for i in (0, 0, 1))
+    first, second = make(rule, p), make(rule, q)
+    first.step(g)
+    second.step(g)
+    second.state = {"0": {name: misplaced(x) for name, x in second.state["0"].items()}}
+    first.step(g)
+    second.step(g)
+    np.testing.assert_allclose(p[0], q[0], rtol=1e-6, atol=1e-6)
+
+
+def test_a_variance_below_zero_is_zero(emulator: Emulator) -> None:
+    emulator.schedules = SCHEDULES[:1]
+    p, g = [np.ones(300, np.float32)], [np.linspace(0.1, 3, 300, dtype=np.float32)]
+    optimizer = optim.RMSprop(p, lr=1e-6, alpha=0.5, centered=True)
+    for _ in range(30):
+        optimizer.step(g)
+    assert np.isfinite(p[0]).all()
+
+
+def test_lamb_takes_one_for_the_ratio_where_a_norm_is_zero(emulator: Emulator) -> None:
+    p = [np.zeros(2, np.float32), np.ones(3, np.float32)]
+    optim.LAMB(p, lr=0.1, weight_decay=0.0).step([np.array([2, -2], np.float32), np.zeros(3, np.float32)])
+    np.testing.assert_allclose(p[0], [-0.1, 0.1], rtol=1e-5)
+    np.testing.assert_array_equal(p[1], [1, 1, 1])
+
+
+@every_rule
 def test_a_hundred_arrays_are_one_launch(emulator: Emulator, rule: str) -> None:
     emulator.schedules = SCHEDULES[:1]
     shapes = [(i % 7 + 1,) for i in range(100)]

@@ -87,8 +87,9 @@ class Optimizer:
     def _state_of(self, name: str, p: Any) -> dict[str, Any]:
         """The state of an array, brought to where the array is now: it may come from a file, or the model was moved."""
         state = self.state.setdefault(name, {})
+        device = device_of(p)
         for key, x in state.items():
-            if type(x) is not type(p) or device_of(x) != device_of(p):
+            if type(x) is not type(p) or device_of(x) != device:
                 state[key] = follow(x, p)
         return state
 
