@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,9 +14,10 @@ import pytest
 
 from tests.emulator import SCHEDULES, EmulatorError, EmulatorUnavailableError, Kernel, Schedule, build
 from tests.emulator.build import compiler
-from xpnn.cuda.arguments import Arguments
+from xpnn.cuda.arguments import Arguments, Pointers
 from xpnn.cuda.launch import executing
 from xpnn.cuda.plan import Plan
+from xpnn.optim import Optimizer, clipping
 from xpnn.primitive import Primitive
 
 __all__ = ["FEW", "Emulator", "emulating", "kernels_for_numpy"]
@@ -62,18 +64,31 @@ class Emulator:
                 guarded.source[...] = guarded.copy
 
     def _run(self, kernel: Kernel, plan: Plan, arguments: Arguments, schedule: Schedule) -> list[_Guarded]:
-        kinds = dict(arguments.layout.fields)
-        written = {x.ctypes.data for name, x in arguments.arrays.items() if not kinds[name].startswith("const ")}
+        arrays = {**arguments.arrays, **arguments.behind}
+        tables = {name: x for name, x in arguments.values.items() if isinstance(x, Pointers)}
+        direct = {name: x for name, x in arrays.items() if name not in tables}
+        written = {x.ctypes.data for name, x in direct.items() if arguments.written(name)}
         guarded: dict[int, _Guarded] = {}  # by address: two names of one array stay one array
+        for name, x in direct.items():
+            guarded.setdefault(x.ctypes.data, _Guarded(name, x))
+        # The addresses that the kernel sees are those of the copies, also where it finds them in memory.
+        copied = {name: guarded[x.ctypes.data].copy.ctypes.data for name, x in direct.items()}
+        pointing = [
+            _Guarded(name, np.array([copied[f"{name}[{i}]"] for i in range(len(table.arrays))], table.memory.dtype))
+            for name, table in tables.items()
+        ]
         record = arguments.packed()
-        for name, x in arguments.arrays.items():
-            own = guarded.setdefault(x.ctypes.data, _Guarded(name, x))
-            record[name] = own.copy.ctypes.data
+        for name, place in {**copied, **{own.name: own.copy.ctypes.data for own in pointing}}.items():
+            field, index = re.fullmatch(r"(\w+)(?:\[(\d+)\])?", name).groups()
+            if index is None:
+                record[field] = place
+            elif field not in tables:
+                record[field][int(index)] = place
         kernel.launch_packed(
             plan.grid,
             plan.block,
             record,
-            {own.name: own.copy for own in guarded.values()},
+            {own.name: own.copy for own in [*guarded.values(), *pointing]},
             shared=plan.shared,
             cluster=plan.cluster[0],
             cooperative=plan.cooperative,
@@ -81,6 +96,8 @@ class Emulator:
         )
         for place, own in guarded.items():
             own.check(plan.entry, place in written)
+        for own in pointing:
+            own.check(plan.entry, written=False)
         return list(guarded.values())
 
 
@@ -110,6 +127,8 @@ def kernels_for_numpy(monkeypatch: pytest.MonkeyPatch, schedules: Sequence[Sched
     """Inside, NumPy arrays are what CuPy's are on a GPU: primitives give them to their kernels, which the emulator runs."""
     held = (vars(module) for name, module in list(sys.modules.items()) if name.startswith("xpnn."))
     primitives = {id(x): x for members in held for x in list(members.values()) if isinstance(x, Primitive)}
+    for kernels in (Optimizer.implementations, clipping.implementations):
+        monkeypatch.setitem(kernels, "numpy", kernels["cupy"])
     with emulating(monkeypatch, schedules) as emulator, ExitStack() as stack:
         for primitive in primitives.values():
             own = primitive.implementations["numpy"]

@@ -22,8 +22,11 @@ def install() -> None:
     if "array_api_compat.cupy" in sys.modules:
         raise RuntimeError("array_api_compat.cupy is imported already: it holds another CuPy")
     sys.modules.update(make_modules())
+    from xpnn.optim import Optimizer, clipping
     from xpnn.primitive import Primitive
 
+    for own in (Optimizer, clipping):
+        own.implementations.pop("cupy", None)
     held = (vars(module) for name, module in list(sys.modules.items()) if name.startswith("xpnn."))
     for primitive in (x for members in held for x in list(members.values()) if isinstance(x, Primitive)):
         primitive.implementations.pop("cupy", None)

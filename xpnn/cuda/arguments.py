@@ -7,14 +7,18 @@ a field that differs between the two sides in name, type or place is a compile e
 from __future__ import annotations
 
 import functools
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..backend import asarray, device_of
+from ..errors import DeviceMismatchError
 from .dtypes import dtype_name
 
-__all__ = ["ELEMENTS", "Arguments", "Layout"]
+__all__ = ["ELEMENTS", "Arguments", "Layout", "Pointers", "address"]
 
 # C++'s word for an element -> NumPy's and CuPy's name of the dtype.
 ELEMENTS = {
@@ -36,11 +40,39 @@ template <class A> struct xpnn_same<A, A> { static constexpr bool value = true; 
 """
 
 
+class _Kind(NamedTuple):
+    """A field's type, taken apart: the dtype that it points to (None for a number), and whether that is only read."""
+
+    dtype: str | None
+    constant: bool
+    table: bool  # T* const*: a pointer to pointers
+    room: int  # T*[room]: pointers in the struct itself; 0 for a single one
+
+
+class Pointers(NamedTuple):
+    """Addresses of arrays in memory of the device, for more arrays that stay where they are than a struct has room for."""
+
+    memory: Any  # (arrays), int64
+    arrays: Sequence[Any]
+    dtype: str
+
+    @classmethod
+    def of(cls, arrays: Sequence[Any]) -> Pointers:
+        """To these arrays, at least one, of one dtype and on one device, which the addresses are copied to."""
+        device, dtype = device_of(arrays[0]), dtype_name(arrays[0].dtype)
+        for x in arrays:
+            if device_of(x) != device:
+                raise DeviceMismatchError(f"arrays of one launch are on {device} and on {device_of(x)}")
+        addresses = np.array([_checked("Pointers", x, dtype) for x in arrays], np.int64)
+        return cls(asarray(addresses, device=device), arrays, dtype)
+
+
 @dataclass(frozen=True)
 class Layout:
     """A struct of the kernel file: its name in C++ and its fields, pairs (name, type in C++'s words), in order.
 
-    `const T*` is an array that is only read, `T*` one that is written; anything else is a number passed by value.
+    `const T*` is an array that is only read, `T*` one that is written; `const T*[N]` are up to N arrays whose pointers are in
+    the struct, `const T* const*` any number whose pointers are on the device; anything else is a number passed by value.
     """
 
     struct: str
@@ -49,7 +81,7 @@ class Layout:
     @functools.cached_property
     def dtype(self) -> np.dtype[Any]:
         """The struct as a NumPy dtype, aligned as C++ aligns it."""
-        return np.dtype([(name, "u8" if _element(kind) else ELEMENTS[kind]) for name, kind in self.fields], align=True)
+        return np.dtype([(name, _numpy(kind)) for name, kind in self.fields], align=True)
 
     @property
     def assertions(self) -> str:
@@ -65,25 +97,42 @@ class Layout:
         return _SAME + "\n".join(size) + "\n"
 
     @functools.cached_property
-    def pointers(self) -> dict[str, str | None]:
-        """For each field the name of the dtype that it points to, None for a number."""
-        return {name: ELEMENTS[element] if (element := _element(kind)) else None for name, kind in self.fields}
+    def kinds(self) -> dict[str, _Kind]:
+        """The fields' types, taken apart."""
+        return {name: _kind(kind) for name, kind in self.fields}
 
     def __call__(self, **values: Any) -> Arguments:
         """The struct with these values: an array, or None for a null pointer, for each pointer, else a number.
 
-        Raises ValueError for an array that is not C-contiguous or of the pointer's dtype: a kernel sees no strides.
+        For `T*[N]` a sequence of arrays, for `T* const*` Pointers or None. Raises ValueError for an array that is not
+        C-contiguous or of the pointer's dtype: a kernel sees no strides.
         """
-        pointers = self.pointers
-        if list(values) != list(pointers):
-            raise TypeError(f"{self.struct}: expected {list(pointers)}, got {list(values)}")
+        kinds = self.kinds
+        if list(values) != list(kinds):
+            raise TypeError(f"{self.struct}: expected {list(kinds)}, got {list(values)}")
         raw = tuple(
             [
-                v if p is None else _checked(self, n, v, p)
-                for (n, v), p in zip(values.items(), pointers.values(), strict=True)
+                v if kind.dtype is None else self._pointer(name, v, kind)
+                for (name, v), kind in zip(values.items(), kinds.values(), strict=True)
             ]
         )
         return Arguments(self, values, raw)
+
+    def _pointer(self, name: str, value: Any, kind: _Kind) -> Any:
+        """What the struct holds for a field that is no number."""
+        where, dtype = f"{self.struct}.{name}", kind.dtype
+        assert dtype is not None
+        if kind.room:
+            if len(value) > kind.room:
+                raise ValueError(f"{where}: expected at most {kind.room} arrays, got {len(value)}")
+            held = np.zeros(kind.room, "u8")
+            held[: len(value)] = [_checked(where, x, dtype) for x in value]
+            return held
+        if kind.table and value is not None:
+            if value.dtype != dtype:
+                raise ValueError(f"{where}: expected arrays of {dtype}, got {value.dtype}")
+            return address(value.memory)
+        return _checked(where, value, dtype)
 
 
 class Arguments(NamedTuple):
@@ -95,9 +144,32 @@ class Arguments(NamedTuple):
 
     @property
     def arrays(self) -> dict[str, Any]:
-        """The arrays by the names of their fields; null pointers left out."""
-        pointers = self.layout.pointers
-        return {name: x for name, x in self.values.items() if x is not None and pointers[name] is not None}
+        """The arrays that the struct points to, by the names of their fields (`g[0]`, ... of several); no null pointers."""
+        found: dict[str, Any] = {}
+        for (name, kind), x in zip(self.layout.kinds.items(), self.values.values(), strict=True):
+            if kind.dtype is None or x is None:
+                continue
+            if kind.room:
+                found.update((f"{name}[{i}]", y) for i, y in enumerate(x))
+            else:
+                found[name] = x.memory if kind.table else x
+        return found
+
+    @property
+    def behind(self) -> dict[str, Any]:
+        """The arrays that tables of pointers point to: `p[0]`, ... of the field p."""
+        return {
+            f"{name}[{i}]": x
+            for name, kind in self.layout.kinds.items()
+            if kind.table and self.values[name] is not None
+            for i, x in enumerate(self.values[name].arrays)
+        }
+
+    def written(self, name: str) -> bool:
+        """Whether the kernel may write into an array of this name."""
+        field, index, _ = name.partition("[")
+        kind = self.layout.kinds[field]
+        return not kind.constant and not (kind.table and not index)
 
     def packed(self) -> np.ndarray[Any, Any]:
         """The struct as a 0-d structured array, which CuPy passes by value."""
@@ -111,22 +183,37 @@ def address(x: Any) -> int:
     return int(x.ctypes.data if isinstance(x, np.ndarray) else x.data.ptr)
 
 
-def _element(kind: str) -> str | None:
-    """What a pointer points to, None for a number."""
-    return kind.removeprefix("const ").rstrip("* ") if kind.endswith("*") else None
+_POINTER = re.compile(r"(const )?([\w ]+)\*( const\*|\[(\d+)\])?")
 
 
-def _checked(layout: Layout, name: str, x: Any, dtype: str) -> int:
+@functools.cache
+def _kind(text: str) -> _Kind:
+    """A type in C++'s words, taken apart."""
+    found = _POINTER.fullmatch(text)
+    if found is None:
+        return _Kind(None, False, False, 0)
+    return _Kind(ELEMENTS[found[2]], found[1] is not None, found[3] == " const*", int(found[4] or 0))
+
+
+def _numpy(text: str) -> Any:
+    """The NumPy dtype of a field of this type."""
+    kind = _kind(text)
+    if kind.dtype is None:
+        return ELEMENTS[text]
+    return ("u8", (kind.room,)) if kind.room else "u8"
+
+
+def _checked(where: str, x: Any, dtype: str) -> int:
     """The address of an array that the kernel can read."""
     if x is None:
         return 0
-    where = address(x)
+    place = address(x)
     if dtype_name(x.dtype) != dtype:
         problem = f"an array of {dtype}, got {x.dtype}"
     elif not x.flags.c_contiguous:
         problem = f"a C-contiguous array, got shape {x.shape} with strides {x.strides}"
-    elif where % x.dtype.itemsize:
-        problem = f"an address that is a multiple of {x.dtype.itemsize}, got {where:#x}"
+    elif place % x.dtype.itemsize:
+        problem = f"an address that is a multiple of {x.dtype.itemsize}, got {place:#x}"
     else:
-        return where
-    raise ValueError(f"{layout.struct}.{name}: expected {problem}")
+        return place
+    raise ValueError(f"{where}: expected {problem}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..cuda.optimizer import Step
 from ..namespace.libraries import raw_namespace
-from .optimizer import Optimizer
+from .optimizer import Optimizer, check_betas
 
 __all__ = ["Adam", "AdamW"]
 
@@ -22,8 +23,7 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(params, lr)
-        if not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"betas: expected two numbers in [0, 1), got {betas}")
+        check_betas(betas)
         self.betas = betas
         self.eps = eps
         self.weight_decay = weight_decay
@@ -36,6 +36,17 @@ class Adam(Optimizer):
         if self.weight_decay:
             g = g + self.weight_decay * p
         self._move(p, g, state)
+
+    def fused(self, fresh: bool) -> Step:
+        return self._step(decay=self.weight_decay)
+
+    def _step(self, decay: float = 0.0, shrink: float = 1.0) -> Step:
+        beta1, beta2 = self.betas
+        return Step(
+            rules=("Adam",), states=("mean", "square"), lr=self.lr / (1 - beta1**self.steps),
+            keep1=beta1, take1=1 - beta1, keep2=beta2, take2=1 - beta2,
+            eps=self.eps, root=(1 - beta2**self.steps) ** -0.5, decay=decay, shrink=shrink,
+        )  # fmt: skip
 
     def _move(self, p: Any, g: Any, state: dict[str, Any]) -> None:
         xp = raw_namespace(p)
@@ -71,3 +82,6 @@ class AdamW(Adam):
     def update(self, p: Any, g: Any, state: dict[str, Any]) -> None:
         p *= 1 - self.lr * self.weight_decay
         self._move(p, g, state)
+
+    def fused(self, fresh: bool) -> Step:
+        return self._step(shrink=1 - self.lr * self.weight_decay)

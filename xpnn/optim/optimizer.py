@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, ClassVar
 
 from .. import tree
+from ..backend import device_of, follow
+from ..cuda import optimizer as cuda_optimizer
+from ..cuda.optimizer import Item, Step
+from ..fallback import note_fallback
 from ..namespace.array import Array
-from ..namespace.libraries import is_array, raw_namespace
+from ..namespace.libraries import is_array, library_name, raw_namespace
 from ..namespace.lift import is_inexact
 
-__all__ = ["Optimizer"]
+__all__ = ["Optimizer", "check_betas", "is_short"]
 
 
 class Optimizer:
@@ -17,8 +22,12 @@ class Optimizer:
 
     params: a module or a tree (dict, list, tuple) of arrays, looked up anew at every step, so that a model may be moved to
     another device in between. grads: what value_and_grad returned for it. An array in two places (tied weights) is
-    updated once. lr is an attribute that schedules set.
+    updated once. lr is an attribute that schedules set. float16 and bfloat16 are computed in float32, which their state
+    is kept in.
     """
+
+    # By the library of the arrays: what steps many of them in one launch.
+    implementations: ClassVar[dict[str, Any]] = {"cupy": cuda_optimizer}
 
     def __init__(self, params: Any, lr: float) -> None:
         if not lr >= 0:
@@ -27,7 +36,7 @@ class Optimizer:
         self.lr = lr
         self.steps = 0
         self.state: dict[str, dict[str, Any]] = {}
-        if not any(is_array(x) and is_inexact(x) for x in tree.leaves(params)):
+        if not any(is_array(x) and (is_short(x) or is_inexact(x)) for x in tree.leaves(params)):
             raise ValueError(
                 f"params: expected a module or tree with floating-point arrays, got {type(params).__name__} without any"
             )
@@ -36,11 +45,16 @@ class Optimizer:
         """One update of all arrays. Raises ValueError if grads is not of the form of params."""
         pairs = self._pairs(grads)
         self.steps += 1
-        for name, p, g in pairs:
-            state = self.state.get(name)
-            if state is None:
-                state = self.state[name] = self.start(p)
-            self.update(p, g, state)
+        for p, g, state in self._without_kernel([Item(p, g, self._state_of(name, p)) for name, p, g in pairs]):
+            wide = p
+            if is_short(p):
+                xp = raw_namespace(p)
+                wide, g = xp.astype(p, xp.float32), xp.astype(g, xp.float32)
+            if not state:
+                state.update(self.start(wide))
+            self.update(wide, g, state)
+            if wide is not p:
+                p[...] = xp.astype(wide, p.dtype)
 
     def start(self, p: Any) -> dict[str, Any]:
         """The state of an array that was not updated yet."""
@@ -49,6 +63,35 @@ class Optimizer:
     def update(self, p: Any, g: Any, state: dict[str, Any]) -> None:
         """Updates the array p in place, given its gradient g (not to be written to) and its state."""
         raise NotImplementedError(f"{type(self).__name__} has no update")
+
+    def fused(self, fresh: bool) -> Step:
+        """The same update for the kernel; fresh: of arrays that have no state yet, which is then all zeros.
+
+        It belongs to ``update``: a class that has an update and no ``fused`` of its own is computed without the kernel.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no kernel")
+
+    def _without_kernel(self, items: list[Item]) -> list[Item]:
+        """Steps what a kernel takes, and returns the rest."""
+        library = library_name(items[0].p) if items else ""
+        kind: Any = type(self)
+        kernel = self.implementations.get(library) if _has_kernel(kind) else None
+        if kernel is None:
+            why, rest = "no kernel yet", items
+        else:
+            why, rest = kernel.step(self, items)
+        if rest and library == "cupy":
+            note_fallback(type(self).__name__, why)
+        return rest
+
+    def _state_of(self, name: str, p: Any) -> dict[str, Any]:
+        """The state of an array, brought to where the array is now: it may come from a file, or the model was moved."""
+        state = self.state.setdefault(name, {})
+        device = device_of(p)
+        for key, x in state.items():
+            if type(x) is not type(p) or device_of(x) != device:
+                state[key] = follow(x, p)
+        return state
 
     def _pairs(self, grads: Any) -> list[tuple[str, Any, Any]]:
         """(name, array, gradient) of everything that is trained, tied arrays once."""
@@ -76,6 +119,30 @@ class Optimizer:
         """Takes over a copy of what state_dict returned: training goes on bit for bit."""
         self.steps, self.lr = state["steps"], state["lr"]
         self.state = tree.map(_copy, state["state"])
+
+
+def is_short(x: Any) -> bool:
+    """Whether the dtype of x is float16 or bfloat16."""
+    kind: Any = type(x)
+    return _is_short(kind, x.dtype)
+
+
+@functools.cache
+def _is_short(kind: type, dtype: Any) -> bool:
+    """By name: the standard knows neither of them; by type of array too: dtypes of two libraries do not like to be compared."""
+    return str(dtype).rpartition(".")[2] in ("float16", "bfloat16")
+
+
+def check_betas(betas: tuple[float, float]) -> None:
+    """Raises ValueError unless both are in [0, 1)."""
+    if not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(f"betas: expected two numbers in [0, 1), got {betas}")
+
+
+@functools.cache
+def _has_kernel(kind: Any) -> bool:
+    """Whether the class that has the update says, too, how the kernel does it."""
+    return "fused" in vars(next(c for c in kind.__mro__ if "update" in vars(c)))
 
 
 def _copy(x: Any) -> Any:

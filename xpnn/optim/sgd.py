@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..cuda.optimizer import Step
 from ..namespace.libraries import raw_namespace
 from .optimizer import Optimizer
 
@@ -31,6 +32,12 @@ class SGD(Optimizer):
         if self.momentum:
             g = self._with_momentum(g, state)
         p -= self.lr * g
+
+    def fused(self, fresh: bool) -> Step:
+        return Step(
+            rules=("Sgd",), states=("velocity",) if self.momentum else (), lr=self.lr, decay=self.weight_decay,
+            keep1=self.momentum, take1=1 if fresh else 1 - self.dampening, nesterov=int(self.nesterov),
+        )  # fmt: skip
 
     def _with_momentum(self, g: Any, state: dict[str, Any]) -> Any:
         velocity = state.get("velocity")
