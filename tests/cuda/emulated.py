@@ -82,6 +82,11 @@ class Emulator:
         return list(guarded.values())
 
 
+def _poisoned(shape: Any, dtype: Any = float) -> Any:
+    """An array full of nan, or of the largest integer."""
+    return np.full(shape, np.iinfo(dtype).max if np.dtype(dtype).kind in "iu" else np.nan, dtype)
+
+
 @contextmanager
 def emulating(monkeypatch: pytest.MonkeyPatch, schedules: Sequence[Schedule] = FEW) -> Iterator[Emulator]:
     """Inside, launches go to the emulator, and empty arrays are full of nan. Skips the test where there is no compiler."""
@@ -91,7 +96,7 @@ def emulating(monkeypatch: pytest.MonkeyPatch, schedules: Sequence[Schedule] = F
         pytest.skip(str(error))
     emulator = Emulator(schedules)
     xp = array_api_compat.numpy
-    monkeypatch.setattr(xp, "empty", lambda shape, dtype=float: np.full(shape, np.nan, dtype))
-    monkeypatch.setattr(xp, "empty_like", lambda x: np.full(x.shape, np.nan, x.dtype))
+    monkeypatch.setattr(xp, "empty", _poisoned)
+    monkeypatch.setattr(xp, "empty_like", lambda x: _poisoned(x.shape, x.dtype))
     with executing(emulator):
         yield emulator

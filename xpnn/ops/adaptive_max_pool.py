@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..cuda import adaptive_max_pool as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._adaptive import requested_sizes, strides, unfolded
@@ -27,6 +28,7 @@ def reference(x: Any, *, output: tuple[int, ...], data_format: str = "channels_f
 
 
 adaptive_max_pool = Primitive(reference, name="adaptive_max_pool")
+adaptive_max_pool.add("cupy", cuda)
 
 
 def adaptive_max_pool1d(x: Any, output_size: Any, *, data_format: str = "channels_first") -> Any:
