@@ -31,7 +31,7 @@ __device__ __forceinline__ float count(const Axis& axis, int o, int front, int b
 }
 
 template <class T>
-__global__ void __launch_bounds__(THREADS) avg_pool_forward(const __grid_constant__ AvgArguments<T> a) {
+__global__ void __launch_bounds__(THREADS, BLOCKS) avg_pool_forward(const __grid_constant__ AvgArguments<T> a) {
     const Axis d = depth(a), h = height(a), w = width(a);
     const Place at = place(a, d.out, h.out, w.out);
     const Taps in_d(d, at.d), in_h(h, at.h), in_w(w, at.w);
@@ -45,16 +45,19 @@ __global__ void __launch_bounds__(THREADS) avg_pool_forward(const __grid_constan
     }
 
     for (long long first = first_plane(); first < a.outer; first += plane_step()) {
+        const T* x[PLANES];
         float sum[PLANES] = {};
+#pragma unroll
+        for (int u = 0; u < PLANES; ++u) x[u] = a.source + readable(first, u, a.outer) * size + at.channel;
         for (int i = in_d.first; at.inside && i < in_d.last; ++i) {
             for (int j = in_h.first; j < in_h.last; ++j) {
                 const int row = ((in_d.begin + i) * h.size + in_h.begin + j) * w.size + in_w.begin;
                 for (int k = in_w.first + at.lane; k < in_w.last; k += 1 << a.lane_bits) {
-                    const T* x = a.source + ((row + k) * a.inner + at.channel);
+                    T seen[PLANES];
 #pragma unroll
-                    for (int u = 0; u < PLANES; ++u) {
-                        if (plane(first, u) < a.outer) sum[u] += to_float(x[plane(first, u) * size]);
-                    }
+                    for (int u = 0; u < PLANES; ++u) seen[u] = x[u][(row + k) * a.inner];
+#pragma unroll
+                    for (int u = 0; u < PLANES; ++u) sum[u] += to_float(seen[u]);
                 }
             }
         }
@@ -71,7 +74,7 @@ __global__ void __launch_bounds__(THREADS) avg_pool_forward(const __grid_constan
 }
 
 template <class T>
-__global__ void __launch_bounds__(THREADS) avg_pool_backward(const __grid_constant__ AvgArguments<T> a) {
+__global__ void __launch_bounds__(THREADS, BLOCKS) avg_pool_backward(const __grid_constant__ AvgArguments<T> a) {
     const Axis d = depth(a), h = height(a), w = width(a);
     const Place at = place(a, d.size, h.size, w.size);
     if (!at.inside) return;
@@ -84,19 +87,24 @@ __global__ void __launch_bounds__(THREADS) avg_pool_backward(const __grid_consta
     const bool alike = a.divisor != 0.0f;
 
     for (long long first = first_plane(); first < a.outer; first += plane_step()) {
+        const T* windows[PLANES];
         float sum[PLANES] = {};
+#pragma unroll
+        for (int u = 0; u < PLANES; ++u) windows[u] = a.source + readable(first, u, a.outer) * out + at.channel;
         for (int i = first_d; i <= last_d; ++i) {
             const float count_d = alike ? a.divisor : count(d, i, a.front_d, a.back_d);
             for (int j = first_h; j <= last_h; ++j) {
                 const float count_h = alike ? 1.0f : count(h, j, a.front_h, a.back_h);
+#pragma unroll 1
                 for (int k = first_w; k <= last_w; ++k) {
                     const float count_w = alike ? 1.0f : count(w, k, a.front_w, a.back_w);
                     const float scale = 1.0f / (count_d * count_h * count_w);
-                    const T* g = a.source + (((i * h.out + j) * w.out + k) * a.inner + at.channel);
+                    const int window = ((i * h.out + j) * w.out + k) * a.inner;
+                    T g[PLANES];
 #pragma unroll
-                    for (int u = 0; u < PLANES; ++u) {
-                        if (plane(first, u) < a.outer) sum[u] += to_float(g[plane(first, u) * out]) * scale;
-                    }
+                    for (int u = 0; u < PLANES; ++u) g[u] = windows[u][window];
+#pragma unroll
+                    for (int u = 0; u < PLANES; ++u) sum[u] += to_float(g[u]) * scale;
                 }
             }
         }

@@ -32,7 +32,7 @@ __device__ __forceinline__ bool goes_before(float v, int t, float best, int mark
 }
 
 template <class T, class Mark>
-__global__ void __launch_bounds__(THREADS) max_pool_forward(const __grid_constant__ MaxArguments<T, Mark> a) {
+__global__ void __launch_bounds__(THREADS, BLOCKS) max_pool_forward(const __grid_constant__ MaxArguments<T, Mark> a) {
     const Axis d = depth(a), h = height(a), w = width(a);
     const Place at = place(a, d.out, h.out, w.out);
     const Taps in_d(d, at.d), in_h(h, at.h), in_w(w, at.w);
@@ -41,10 +41,12 @@ __global__ void __launch_bounds__(THREADS) max_pool_forward(const __grid_constan
     const int here = ((at.d * h.out + at.h) * w.out + at.w) * a.inner + at.channel;
 
     for (long long first = first_plane(); first < a.outer; first += plane_step()) {
+        const T* x[PLANES];
         float best[PLANES];
         int mark[PLANES];
 #pragma unroll
         for (int u = 0; u < PLANES; ++u) {
+            x[u] = a.source + readable(first, u, a.outer) * size + at.channel;
             best[u] = __int_as_float(0xff800000);  // -inf
             mark[u] = 0;
         }
@@ -52,17 +54,16 @@ __global__ void __launch_bounds__(THREADS) max_pool_forward(const __grid_constan
             for (int j = in_h.first; j < in_h.last; ++j) {
                 const int row = ((in_d.begin + i * d.step) * h.size + in_h.begin + j * h.step) * w.size + in_w.begin;
                 for (int k = in_w.first + at.lane; k < in_w.last; k += 1 << a.lane_bits) {
-                    const T* x = a.source + ((row + k * w.step) * a.inner + at.channel);
+                    const int offset = (row + k * w.step) * a.inner;
                     const int tap = (i * h.kernel + j) * w.kernel + k;
-                    float v[PLANES];
+                    T seen[PLANES];
+#pragma unroll
+                    for (int u = 0; u < PLANES; ++u) seen[u] = x[u][offset];
 #pragma unroll
                     for (int u = 0; u < PLANES; ++u) {
-                        if (plane(first, u) < a.outer) v[u] = to_float(x[plane(first, u) * size]);
-                    }
-#pragma unroll
-                    for (int u = 0; u < PLANES; ++u) {
-                        if (plane(first, u) < a.outer && (v[u] > best[u] || v[u] != v[u])) {
-                            best[u] = v[u];
+                        const float v = to_float(seen[u]);
+                        if (v > best[u] || v != v) {
+                            best[u] = v;
                             mark[u] = tap;
                         }
                     }
@@ -92,7 +93,7 @@ __global__ void __launch_bounds__(THREADS) max_pool_forward(const __grid_constan
 }
 
 template <class T, class Mark>
-__global__ void __launch_bounds__(THREADS) max_pool_backward(const __grid_constant__ MaxArguments<T, Mark> a) {
+__global__ void __launch_bounds__(THREADS, BLOCKS) max_pool_backward(const __grid_constant__ MaxArguments<T, Mark> a) {
     const Axis d = depth(a), h = height(a), w = width(a);
     const Place at = place(a, d.size, h.size, w.size);
     if (!at.inside) return;
@@ -104,29 +105,32 @@ __global__ void __launch_bounds__(THREADS) max_pool_backward(const __grid_consta
     const int first_w = w.first_window(at.w), last_w = w.last_window(at.w);
 
     for (long long first = first_plane(); first < a.outer; first += plane_step()) {
+        long long windows[PLANES];
         float sum[PLANES] = {};
+#pragma unroll
+        for (int u = 0; u < PLANES; ++u) windows[u] = readable(first, u, a.outer) * out + at.channel;
         for (int i = first_d; i <= last_d; ++i) {
             const int tap_d = d.tap(i, at.d);
             if (tap_d < 0) continue;
             for (int j = first_h; j <= last_h; ++j) {
                 const int tap_h = h.tap(j, at.h);
                 if (tap_h < 0) continue;
+#pragma unroll 1
                 for (int k = first_w; k <= last_w; ++k) {
                     const int tap_w = w.tap(k, at.w);
                     if (tap_w < 0) continue;
                     const int tap = (tap_d * h.kernel + tap_h) * w.kernel + tap_w;
-                    const int window = ((i * h.out + j) * w.out + k) * a.inner + at.channel;
-                    float g[PLANES];
+                    const int window = ((i * h.out + j) * w.out + k) * a.inner;
+                    T g[PLANES];
                     int mark[PLANES];
 #pragma unroll
                     for (int u = 0; u < PLANES; ++u) {
-                        if (plane(first, u) >= a.outer) break;
-                        g[u] = to_float(a.source[plane(first, u) * out + window]);
-                        mark[u] = a.mark[plane(first, u) * out + window];
+                        g[u] = a.source[windows[u] + window];
+                        mark[u] = a.mark[windows[u] + window];
                     }
 #pragma unroll
                     for (int u = 0; u < PLANES; ++u) {
-                        if (plane(first, u) < a.outer && mark[u] == tap) sum[u] += g[u];
+                        sum[u] += mark[u] == tap ? to_float(g[u]) : 0.0f;
                     }
                 }
             }

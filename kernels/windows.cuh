@@ -12,6 +12,9 @@
 
 constexpr int THREADS = 256;
 
+// Of a multiprocessor at least; without this the compiler took fewer registers on some targets, and spilled.
+constexpr int BLOCKS = 4;
+
 // Planes in which a thread works at once: as many loads are in flight.
 constexpr int PLANES = 4;
 
@@ -96,8 +99,12 @@ __device__ __forceinline__ Place place(const A& a, int extent_d, int extent_h, i
 }
 
 // The planes that a thread works in: plane(first, u) for u < PLANES, for every first of a loop that a block goes through together.
+// Beyond the last plane it reads that one again, so that loads are unconditional and stay in flight together.
 __device__ __forceinline__ long long plane(long long first, int u) {
     return first + u * int(blockDim.y) + int(threadIdx.y);
+}
+__device__ __forceinline__ long long readable(long long first, int u, long long outer) {
+    return min(plane(first, u), outer - 1);
 }
 __device__ __forceinline__ long long first_plane() { return (long long)blockIdx.y * blockDim.y * PLANES; }
 __device__ __forceinline__ long long plane_step() { return (long long)gridDim.y * blockDim.y * PLANES; }

@@ -11,7 +11,7 @@ import pytest
 
 from tests.emulator import SCHEDULES
 from xpnn import ops
-from xpnn.cuda import avg_pool
+from xpnn.cuda import avg_pool, windows
 from xpnn.cuda.arrays import is_aligned
 from xpnn.primitive import Primitive
 from xpnn.testing import check_primitive
@@ -57,6 +57,29 @@ def cases(dtype: Any = np.float32) -> Iterator[tuple[tuple[Any], dict[str, Any]]
 
 def test_it_agrees_with_the_reference(emulator: Emulator, primitive: Primitive) -> None:
     assert check_primitive(primitive, cases()) == 2 * len(PLAIN)
+
+
+def test_of_the_padding_as_much_counts_as_is_said(emulator: Emulator, primitive: Primitive) -> None:
+    def own() -> Iterator[tuple[tuple[Any], dict[str, Any]]]:
+        x = array((2, 3, 6), np.float32)
+        for front, back in itertools.product((0, 1, 2), (0, 1, 2, 3)):
+            counted = {"padding": ((2, 3),), "counted": ((front, back),)}
+            yield (x,), {**options((4,), (1,)), **counted}
+            yield (
+                (x[:, :, None, :],),
+                {**options((1, 4), (1, 2)), "padding": ((0, 0), (2, 3)), "counted": ((0, 0), (front, back))},
+            )
+
+    assert check_primitive(primitive, own()) == 24
+
+
+def test_a_block_goes_through_all_of_its_planes(emulator: Emulator, primitive: Primitive, monkeypatch: Any) -> None:
+    """One block for a plane, however many planes there are."""
+    monkeypatch.setattr(windows, "_BLOCKS", 1)
+    for shape in [(1, 150, 4, 5), (3, 50, 10)]:
+        axes = len(shape) - 2
+        assert check_primitive(primitive, [((array(shape, np.float32),), options((2,) * axes, (1,) * axes))]) == 1
+    assert {plan.grid for plan in emulator.launched} == {(1, 1, 1)}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.emulator import SCHEDULES
 from xpnn import ops
-from xpnn.cuda import max_pool
+from xpnn.cuda import max_pool, windows
 from xpnn.cuda.arrays import is_aligned
 from xpnn.gradients import vjp
 from xpnn.primitive import Primitive
@@ -119,6 +119,14 @@ def test_the_gradient_has_the_same_bits_under_every_schedule(monkeypatch: pytest
     with emulating(monkeypatch, SCHEDULES) as emulator:
         check_rounding(ops.max_pool.reference, max_pool, x, static)
     assert len(emulator.launched) == 2
+
+
+def test_a_block_goes_through_all_of_its_planes(emulator: Emulator, primitive: Primitive, monkeypatch: Any) -> None:
+    """One block for a plane, however many planes there are; with one lane for a window, and with several."""
+    monkeypatch.setattr(windows, "_BLOCKS", 1)
+    for shape, kernel in [((1, 151, 4, 5), (2, 2)), ((3, 50, 16), (8,))]:
+        assert check_primitive(primitive, [((array(shape, np.float32, ties=True),), options(kernel))]) == 1
+    assert {plan.grid for plan in emulator.launched} == {(1, 1, 1)}
 
 
 def test_without_a_gradient_no_marks_are_kept(emulator: Emulator) -> None:
