@@ -102,9 +102,9 @@ class Emulator:
 
 
 def _poisoned(shape: Any, dtype: Any) -> Any:
-    """What a new array must not be trusted to hold: nan, or the smallest integer."""
+    """What a new array must not be trusted to hold: nan, or the largest integer."""
     dtype = np.dtype(dtype)
-    return np.full(shape, np.iinfo(dtype).min if dtype.kind in "iu" else np.nan, dtype)
+    return np.full(shape, np.iinfo(dtype).max if dtype.kind in "iu" else np.nan, dtype)
 
 
 @contextmanager

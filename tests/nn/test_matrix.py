@@ -67,6 +67,13 @@ CASES = [
     case("AvgPool1d", 2, shape=LINE),
     case("AvgPool2d", (3, 2), stride=1, padding=1, shape=IMAGE),
     case("AvgPool3d", 2, shape=CUBE),
+    case("AdaptiveMaxPool1d", 4, shape=LINE),
+    case("AdaptiveMaxPool2d", (3, None), shape=IMAGE),
+    case("AdaptiveMaxPool3d", 2, shape=CUBE),
+    case("AdaptiveAvgPool1d", 5, shape=LINE),
+    case("AdaptiveAvgPool2d", (None, 4), shape=IMAGE),
+    case("AdaptiveAvgPool2d", 1, shape=(4, 7, 6)),
+    case("AdaptiveAvgPool3d", (3, 2, 4), shape=CUBE),
     *(
         case(name, 4, 5, shape=STEPS, **options)
         for name in ("LSTM", "GRU", "RNN")

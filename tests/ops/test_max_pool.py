@@ -10,6 +10,7 @@ import pytest
 
 import xpnn
 from xpnn import ops
+from xpnn.primitive import use_reference
 from xpnn.testing import check_primitive
 
 from ..conftest import Library
@@ -78,6 +79,19 @@ def test_nan_wins(lib: Library) -> None:
     x = np.array([[[3.0, np.nan, 1.0, 2.0, np.nan, 7.0]]])
     y = ops.max_pool1d(lib.asarray(x), 2)
     np.testing.assert_array_equal(lib.to_numpy(y), [[[np.nan, 2, np.nan]]])
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(2, 2), (3, 1), (3, 2)])
+def test_nan_gets_the_gradient(kernel: int, stride: int) -> None:
+    x = with_ties((2, 3, 7, 8))
+    x[np.random.default_rng(1).random(x.shape) < 0.1] = np.nan
+    g = np.random.default_rng(2).integers(1, 9, (2, 3, (7 - kernel) // stride + 1, (8 - kernel) // stride + 1)) * 1.0
+    _, ours = xpnn.vjp(lambda x: ops.max_pool2d(x, kernel, stride), x)
+    with use_reference():
+        _, theirs = xpnn.vjp(lambda x: ops.max_pool2d(x, kernel, stride), x)
+        expected = theirs(g)[0]
+    np.testing.assert_array_equal(ours(g)[0], expected)
+    assert expected[np.isnan(x)].sum() > 0
 
 
 def test_an_image_without_a_batch(lib: Library) -> None:

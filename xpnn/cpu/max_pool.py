@@ -69,9 +69,16 @@ def _largest(source: Any, taps: list[Tap]) -> Any:
 
 
 def _routed(source: Any, y: Any, taps: list[Tap], disjoint: bool, g: Any) -> Any:
-    """The gradient of source: each element of g goes to the first element of its window that equals y, else to the last."""
+    """The gradient of source: each element of g goes to the first element of its window that equals y, or to the last nan."""
     dsource = np.zeros(source.shape, g.dtype)
-    wanted = np.ones(y.shape, bool)  # where none of the window was taken yet
+    lost = np.isnan(y)
+    wanted = ~lost  # where none of the window was taken yet
+    if lost.any():
+        disjoint = False
+        for tap in reversed(taps):
+            taken = np.isnan(source[tap]) & lost
+            lost ^= taken
+            _add(dsource[tap], g, taken, disjoint)
     for tap in taps[:-1]:
         taken = source[tap] == y
         taken &= wanted

@@ -5,10 +5,24 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from .. import ops
+from ..ops._adaptive import requested_sizes
 from ..ops._windows import per_axis
 from .module import Module
 
-__all__ = ["AvgPool1d", "AvgPool2d", "AvgPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d"]
+__all__ = [
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "AvgPool3d",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
+]
 
 
 class _Pool(Module):
@@ -67,6 +81,40 @@ class _AvgPool(_Pool):
         return pool(x, *options, data_format=self.data_format)
 
 
+class _AdaptivePool(Module):
+    dims: ClassVar[int]
+
+    def __init__(self, output_size: Any, *, data_format: str = "channels_first") -> None:
+        requested_sizes(output_size, (1,) * self.dims)  # raises for what no input could be pooled to
+        self.output_size = output_size
+        self.data_format = data_format
+
+    def extra_repr(self) -> str:
+        return f"output_size={self.output_size}"
+
+
+class _AdaptiveMaxPool(_AdaptivePool):
+    """The largest element of each of the windows that an output of the given size has.
+
+    x (N, C, *S) or (C, *S) -> y (N, C, *output_size). output_size: an integer or one per dimension; None keeps a size.
+    """
+
+    def forward(self, x: Any) -> Any:
+        pool = (ops.adaptive_max_pool1d, ops.adaptive_max_pool2d, ops.adaptive_max_pool3d)[self.dims - 1]
+        return pool(x, self.output_size, data_format=self.data_format)
+
+
+class _AdaptiveAvgPool(_AdaptivePool):
+    """The mean of each of the windows that an output of the given size has.
+
+    x (N, C, *S) or (C, *S) -> y (N, C, *output_size). output_size: an integer or one per dimension; None keeps a size.
+    """
+
+    def forward(self, x: Any) -> Any:
+        pool = (ops.adaptive_avg_pool1d, ops.adaptive_avg_pool2d, ops.adaptive_avg_pool3d)[self.dims - 1]
+        return pool(x, self.output_size, data_format=self.data_format)
+
+
 class MaxPool1d(_MaxPool):
     __doc__ = _MaxPool.__doc__
     dims = 1
@@ -94,4 +142,34 @@ class AvgPool2d(_AvgPool):
 
 class AvgPool3d(_AvgPool):
     __doc__ = _AvgPool.__doc__
+    dims = 3
+
+
+class AdaptiveMaxPool1d(_AdaptiveMaxPool):
+    __doc__ = _AdaptiveMaxPool.__doc__
+    dims = 1
+
+
+class AdaptiveMaxPool2d(_AdaptiveMaxPool):
+    __doc__ = _AdaptiveMaxPool.__doc__
+    dims = 2
+
+
+class AdaptiveMaxPool3d(_AdaptiveMaxPool):
+    __doc__ = _AdaptiveMaxPool.__doc__
+    dims = 3
+
+
+class AdaptiveAvgPool1d(_AdaptiveAvgPool):
+    __doc__ = _AdaptiveAvgPool.__doc__
+    dims = 1
+
+
+class AdaptiveAvgPool2d(_AdaptiveAvgPool):
+    __doc__ = _AdaptiveAvgPool.__doc__
+    dims = 2
+
+
+class AdaptiveAvgPool3d(_AdaptiveAvgPool):
+    __doc__ = _AdaptiveAvgPool.__doc__
     dims = 3

@@ -8,6 +8,14 @@ from .activations import silu as silu
 from .activations import softmax as softmax
 from .activations import softplus as softplus
 from .activations import tanh as tanh
+from .adaptive_avg_pool import adaptive_avg_pool as adaptive_avg_pool
+from .adaptive_avg_pool import adaptive_avg_pool1d as adaptive_avg_pool1d
+from .adaptive_avg_pool import adaptive_avg_pool2d as adaptive_avg_pool2d
+from .adaptive_avg_pool import adaptive_avg_pool3d as adaptive_avg_pool3d
+from .adaptive_max_pool import adaptive_max_pool as adaptive_max_pool
+from .adaptive_max_pool import adaptive_max_pool1d as adaptive_max_pool1d
+from .adaptive_max_pool import adaptive_max_pool2d as adaptive_max_pool2d
+from .adaptive_max_pool import adaptive_max_pool3d as adaptive_max_pool3d
 from .avg_pool import avg_pool as avg_pool
 from .avg_pool import avg_pool1d as avg_pool1d
 from .avg_pool import avg_pool2d as avg_pool2d

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..cpu import avg_pool as cpu
 from ..cpu.windows import window_counts
+from ..cuda import avg_pool as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._windows import Pairs, batched, first_axis, fitting_sizes, pad, per_axis, pooling_padding, taps
@@ -47,6 +48,7 @@ def reference(
 
 avg_pool = Primitive(reference, name="avg_pool")
 avg_pool.add("numpy", cpu)
+avg_pool.add("cupy", cuda)
 
 
 def avg_pool1d(

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..cpu import max_pool as cpu
+from ..cuda import max_pool as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._windows import Pairs, batched, first_axis, fitting_sizes, pad, per_axis, pooling_padding, taps
@@ -38,6 +39,7 @@ def reference(
 
 max_pool = Primitive(reference, name="max_pool")
 max_pool.add("numpy", cpu)
+max_pool.add("cupy", cuda)
 
 
 def max_pool1d(
