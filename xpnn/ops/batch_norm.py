@@ -7,6 +7,8 @@ from typing import Any
 
 from ..cpu import batch_norm as cpu
 from ..cpu import batch_norm_eval as cpu_eval
+from ..cuda import batch_norm as cuda
+from ..cuda import batch_norm_eval as cuda_eval
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._normalise import affine, check_eps, check_floating, check_parameters, standardised, widened
@@ -46,8 +48,10 @@ def eval_reference(x: Any, mean: Any, var: Any, weight: Any = None, bias: Any = 
 
 batch_norm = Primitive(reference, name="batch_norm")
 batch_norm.add("numpy", cpu)
+batch_norm.add("cupy", cuda)
 batch_norm_eval = Primitive(eval_reference, name="batch_norm_eval")
 batch_norm_eval.add("numpy", cpu_eval)
+batch_norm_eval.add("cupy", cuda_eval)
 
 
 def _check(xp: Any, x: Any, eps: float, **arrays: Any) -> None:

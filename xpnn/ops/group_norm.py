@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..cpu import group_norm as cpu
+from ..cuda import group_norm as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._normalise import affine, check_eps, check_floating, check_parameters, standardised, widened
@@ -34,3 +35,4 @@ def reference(x: Any, weight: Any = None, bias: Any = None, *, num_groups: int, 
 
 group_norm = Primitive(reference, name="group_norm")
 group_norm.add("numpy", cpu)
+group_norm.add("cupy", cuda)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..cpu import layer_norm as cpu
+from ..cuda import layer_norm as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._normalise import affine, check_eps, check_floating, check_parameters, standardised, widened
@@ -29,6 +30,7 @@ def reference(
 
 layer_norm = Primitive(reference, name="layer_norm")
 layer_norm.add("numpy", cpu)
+layer_norm.add("cupy", cuda)
 
 
 def trailing_axes(xp: Any, x: Any, normalized_shape: tuple[int, ...]) -> tuple[int, ...]:

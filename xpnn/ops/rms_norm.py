@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..cpu import rms_norm as cpu
+from ..cuda import rms_norm as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._normalise import affine, check_eps, check_parameters, mean, widened
@@ -31,3 +32,4 @@ def reference(x: Any, weight: Any = None, *, normalized_shape: tuple[int, ...], 
 
 rms_norm = Primitive(reference, name="rms_norm")
 rms_norm.add("numpy", cpu)
+rms_norm.add("cupy", cuda)

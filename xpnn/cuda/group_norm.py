@@ -1,0 +1,120 @@
+"""group_norm for CuPy: a group of channels is a row of row_norm.cu forward, and has a kernel of its own backward."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from math import prod
+from typing import Any
+
+from ..namespace.libraries import raw_namespace
+from . import row_norm
+from .arguments import Layout
+from .arrays import contiguous, is_aligned
+from .dtypes import C_TYPES, ITEM_SIZE, dtype_name, refuse_dtypes
+from .launch import launch
+from .plan import Plan
+from .row_norm import Statistics, block_of, sum_plan, sum_up, up_to_power, whole_vectors
+
+__all__ = ["backward", "backward_plans", "forward", "instantiations", "refusal"]
+
+_FILE = "group_norm.cu"
+
+
+def refusal(x: Any, weight: Any, bias: Any, *, num_groups: int, eps: float = 1e-5) -> str | None:
+    if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups or not eps >= 0:
+        return "arguments that do not fit"
+    if any(a is not None and a.shape != x.shape[1:2] for a in (weight, bias)):
+        return "shapes of the parameters"
+    if prod(x.shape[1:]) // num_groups > row_norm.MOST_COLUMNS:
+        return f"groups of {prod(x.shape[1:]) // num_groups} elements"
+    return refuse_dtypes(x, weight, bias)
+
+
+def forward(
+    x: Any, weight: Any, bias: Any, *, num_groups: int, eps: float = 1e-5, need: tuple[bool, ...]
+) -> tuple[Any, Any]:
+    x, weight, bias = (None if a is None else contiguous(a) for a in (x, weight, bias))
+    size = prod(x.shape[2:])
+    columns = x.shape[1] // num_groups * size
+    y, statistics = row_norm.forward(
+        x, weight, bias, columns, eps, groups=num_groups, inner=size, centre=True, keep=True in need
+    )
+    return y, (x, weight, statistics, num_groups)
+
+
+def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
+    x, weight, statistics, groups = residuals
+    xp = raw_namespace(x)
+    g, own = contiguous(g), (xp.zeros if 0 in x.shape else xp.empty)
+    dx = xp.empty_like(x) if need[0] else None
+    dweight, dbias = (own(x.shape[1], dtype=x.dtype) if wanted else None for wanted in need[1:])
+    if 0 not in x.shape:
+        _launch(dx, (dweight, dbias), g, x, weight, statistics, groups)
+    return dx, dweight, dbias
+
+
+def _launch(dx: Any, gradients: Any, g: Any, x: Any, weight: Any, statistics: Statistics, groups: int) -> None:
+    """Writes dx and gradients = (dweight, dbias), those of them that are not None."""
+    xp = raw_namespace(x)
+    samples, channels, size = x.shape[0], x.shape[1], prod(x.shape[2:])
+    dtype, aligned = dtype_name(x.dtype), is_aligned(g, x, dx, weight)
+    sums = sum(a is not None for a in gradients)
+    main, *last = backward_plans(
+        dtype, samples, groups, channels // groups, size, dx=dx is not None, sums=sums, aligned=aligned
+    )
+    parts = [None if a is None else xp.empty((samples, channels), dtype=xp.float32) for a in gradients]
+    arguments = main.layout(
+        dx=dx, dweights=parts[0], dbiases=parts[1], g=g, x=x, weight=weight, mean=statistics.mean,
+        scale=statistics.scale, rows=samples * groups, groups=groups, channels=channels // groups, size=size,
+        width=_width(channels // groups, size, main.block[0]), vectors=_vectors(dtype, channels // groups, size, aligned),
+    )  # fmt: skip
+    launch(main, arguments)
+    for plan in last:
+        sum_up(plan, gradients, parts, samples, channels)
+
+
+@functools.lru_cache(1024)
+def backward_plans(
+    dtype: str, samples: int, groups: int, channels: int, size: int, *, dx: bool, sums: int, aligned: bool
+) -> tuple[Plan, ...]:
+    """The launch of the backward of x (samples, groups, channels, size), and that of the sum over the samples."""
+    columns, rows = channels * size, samples * groups
+    block = block_of(dtype, columns, _vectors(dtype, channels, size, aligned))
+    main = Plan(
+        file=_FILE,
+        entry=f"group_norm_backward<{C_TYPES[dtype]}>",
+        layout=_layout(C_TYPES[dtype]),
+        grid=(-(-rows // block[1]), 1, 1),
+        block=block,
+        bytes=(2 + dx) * rows * columns * ITEM_SIZE[dtype],
+        flops=12 * rows * columns,
+    )
+    return (main, sum_plan(dtype, samples, groups * channels, sums)) if sums else (main,)
+
+
+def instantiations() -> Iterator[Plan]:
+    """A plan for each kernel that the plans above can ask for; that of the sum is one of row_norm's."""
+    for dtype in C_TYPES:
+        yield backward_plans(dtype, 1, 1, 8, 8, dx=True, sums=0, aligned=True)[0]
+
+
+def _vectors(dtype: str, channels: int, size: int, aligned: bool) -> bool:
+    """Whether 16 bytes move at once, which they then do in channels and in whole groups alike."""
+    return whole_vectors(dtype, size, 1, aligned) and whole_vectors(dtype, channels * size, size, aligned)
+
+
+def _width(channels: int, size: int, threads: int) -> int:
+    """How many of a row's threads add up a channel: some elements for each, no more than a warp if there are many channels."""
+    return min(threads, up_to_power(-(-size // 4)), max(32, threads // up_to_power(channels)))
+
+
+@functools.cache
+def _layout(t: str) -> Layout:
+    written = ("dx", f"{t}*"), ("dweights", "float*"), ("dbiases", "float*")
+    arrays = ("g", f"const {t}*"), ("x", f"const {t}*"), ("weight", f"const {t}*")
+    statistics = ("mean", "const float*"), ("scale", "const float*")
+    sizes = ("rows", "long long"), ("groups", "int"), ("channels", "int"), ("size", "int")
+    return Layout(
+        f"GroupArguments<{t}>", (*written, *arrays, *statistics, *sizes, ("width", "int"), ("vectors", "int"))
+    )
