@@ -25,7 +25,7 @@ struct Peak {
     __device__ static Peak none() { return {Max::neutral, 0.0f}; }
 
     __device__ __forceinline__ void add(float x) {
-        if (!(x <= max)) {  // nan as well
+        if (x > max) {  // not of nan, which gets into the sum
             sum *= expf(max - x);
             max = x;
         }

@@ -12,7 +12,7 @@ from .arrays import contiguous, is_aligned
 from .dtypes import C_TYPES, dtype_name, refuse_dtypes
 from .launch import launch
 from .plan import Plan
-from .softmax_tiling import MOST_LENGTH, PIECES, REST, WHOLE, Rows, rows_of, tiling
+from .softmax_tiling import GEOMETRY, MOST_LENGTH, PIECES, REST, WHOLE, Rows, geometry, rows_of, tiling
 
 __all__ = [
     "backward",
@@ -55,7 +55,7 @@ def forward_into(x: Any, axis: int, *, log: bool) -> Any:
     plans = forward_plans(rows, aligned=aligned)
     parts = _parts(xp, rows, aligned, 2) if len(plans) > 1 else None
     for plan, stage in zip(plans, _stages(plans), strict=True):
-        launch(plan, plan.layout(y=y, parts=parts, x=x, **_geometry(rows, aligned), stage=stage, log=log))
+        launch(plan, plan.layout(y=y, parts=parts, x=x, **geometry(rows, aligned=aligned), stage=stage, log=log))
     return y
 
 
@@ -68,7 +68,7 @@ def backward_into(y: Any, axis: int, g: Any, *, log: bool) -> Any:
     plans = backward_plans(rows, aligned=aligned)
     parts = _parts(xp, rows, aligned, 1) if len(plans) > 1 else None
     for plan, stage in zip(plans, _stages(plans), strict=True):
-        launch(plan, plan.layout(dx=dx, parts=parts, g=g, y=y, **_geometry(rows, aligned), stage=stage, log=log))
+        launch(plan, plan.layout(dx=dx, parts=parts, g=g, y=y, **geometry(rows, aligned=aligned), stage=stage, log=log))
     return dx
 
 
@@ -125,26 +125,7 @@ def _parts(xp: Any, rows: Rows, aligned: bool, floats: int) -> Any:
     return xp.empty((rows.number, tiling(rows, aligned=aligned).pieces, floats), dtype=xp.float32)
 
 
-def _geometry(rows: Rows, aligned: bool) -> dict[str, int]:
-    tiles = tiling(rows, aligned=aligned)
-    return {
-        "rows": rows.number,
-        "inner": rows.inner,
-        "length": rows.length,
-        "span": tiles.span,
-        "pieces": tiles.pieces,
-    }
-
-
-_NUMBERS = (
-    ("rows", "long long"),
-    ("inner", "long long"),
-    ("length", "int"),
-    ("span", "int"),
-    ("pieces", "int"),
-    ("stage", "int"),
-    ("log", "int"),
-)
+_NUMBERS = *GEOMETRY, ("stage", "int"), ("log", "int")
 
 
 @functools.cache

@@ -13,7 +13,10 @@ from .arrays import VECTOR
 from .dtypes import C_TYPES, ITEM_SIZE
 from .plan import Dim
 
-__all__ = ["MOST_LENGTH", "PIECES", "REST", "WHOLE", "Rows", "Tiling", "rows_of", "tiling"]
+__all__ = ["GEOMETRY", "MOST_LENGTH", "PIECES", "REST", "WHOLE", "Rows", "Tiling", "geometry", "rows_of", "tiling"]
+
+# The fields of a kernel's arguments that say where the rows are.
+GEOMETRY = ("rows", "long long"), ("inner", "long long"), ("length", "int"), ("span", "int"), ("pieces", "int")
 
 MOST_LENGTH = 2**30  # the kernels count the elements of a row in int
 # As in the kernel file.
@@ -89,6 +92,18 @@ def tiling(rows: Rows, *, aligned: bool) -> Tiling:
         span=span,
         block=(teams, members, 1) if across else (members, teams, 1),
     )
+
+
+def geometry(rows: Rows, *, aligned: bool) -> dict[str, int]:
+    """The values of GEOMETRY."""
+    tiles = tiling(rows, aligned=aligned)
+    return {
+        "rows": rows.number,
+        "inner": rows.inner,
+        "length": rows.length,
+        "span": tiles.span,
+        "pieces": tiles.pieces,
+    }
 
 
 def _pieces(length: int, tiles: int, flight: int, step: int) -> tuple[int, int]:
