@@ -1,4 +1,4 @@
-"""softmax_cross_entropy over few classes and over a vocabulary."""
+"""softmax_cross_entropy over few classes, over a vocabulary, over many more, and for each pixel of a map."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xpnn import ops
 
 from ..case import Case, normal
 
-SIZES = [(128, 10), (4096, 10), (512, 10000)]
+SIZES = [(128, 10), (4096, 10), (512, 10000), (8, 250000), (4, 21, 64, 64)]
 
 
 def theirs(logits: Any, labels: Any) -> Any:
@@ -17,10 +17,10 @@ def theirs(logits: Any, labels: Any) -> Any:
     return torch.nn.functional.cross_entropy(logits, labels)
 
 
-def case(n: int, c: int) -> Case:
+def case(n: int, c: int, *rest: int) -> Case:
     return Case(
-        name=f"softmax_cross_entropy N={n} C={c}",
-        make=lambda rng: (normal(rng, n, c), rng.integers(0, c, size=n)),
+        name=f"softmax_cross_entropy N={n} C={c}" + "".join(f" x {d}" for d in rest),
+        make=lambda rng: (normal(rng, n, c, *rest), rng.integers(0, c, size=(n, *rest))),
         run=ops.softmax_cross_entropy,
         torch=theirs,
     )

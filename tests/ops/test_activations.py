@@ -28,10 +28,6 @@ CASES: dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {
     "elu": (ops.elu, lambda t, x: t.nn.functional.elu(x)),
     "elu 0.3": (lambda x: ops.elu(x, alpha=0.3), lambda t, x: t.nn.functional.elu(x, alpha=0.3)),
     "leaky_relu": (ops.leaky_relu, lambda t, x: t.nn.functional.leaky_relu(x)),
-    "softmax": (ops.softmax, lambda t, x: t.softmax(x, -1)),
-    "softmax 0": (lambda x: ops.softmax(x, axis=0), lambda t, x: t.softmax(x, 0)),
-    "log_softmax": (ops.log_softmax, lambda t, x: t.log_softmax(x, -1)),
-    "log_softmax 0": (lambda x: ops.log_softmax(x, axis=0), lambda t, x: t.log_softmax(x, 0)),
 }
 
 

@@ -3,9 +3,7 @@
 from .activations import elu as elu
 from .activations import gelu as gelu
 from .activations import leaky_relu as leaky_relu
-from .activations import log_softmax as log_softmax
 from .activations import silu as silu
-from .activations import softmax as softmax
 from .activations import softplus as softplus
 from .activations import tanh as tanh
 from .adaptive_avg_pool import adaptive_avg_pool as adaptive_avg_pool
@@ -41,4 +39,6 @@ from .relu import relu as relu
 from .rms_norm import rms_norm as rms_norm
 from .rnn import rnn as rnn
 from .sigmoid import sigmoid as sigmoid
+from .softmax import log_softmax as log_softmax
+from .softmax import softmax as softmax
 from .softmax_cross_entropy import softmax_cross_entropy as softmax_cross_entropy

@@ -1,7 +1,7 @@
-"""Activation functions: element by element, or normalised along an axis.
+"""Activation functions, element by element.
 
-x of any shape and floating-point dtype -> y of the same shape and dtype. relu and sigmoid have files of their own. Where a
-function has a corner, its slope there is torch's. Those of single elements are fused primitives, with one kernel for CuPy.
+x of any shape and floating-point dtype -> y of the same shape and dtype. relu, sigmoid and softmax have files of their own. Where
+a function has a corner, its slope there is torch's. All are fused primitives, with one kernel for CuPy.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from ..cuda import activation as cuda
-from ..gradients import stop_gradient
 from ..namespace import namespace
 from ..primitive import Primitive
 from ..special import erf
 from .sigmoid import sigmoid
 
-__all__ = ["elu", "gelu", "leaky_relu", "log_softmax", "silu", "softmax", "softplus", "tanh"]
+__all__ = ["elu", "gelu", "leaky_relu", "silu", "softplus", "tanh"]
 
 
 def _fused(implementation: cuda.Activation) -> Callable[[Callable[..., Any]], Primitive]:
@@ -76,22 +75,3 @@ def elu(x: Any, *, alpha: float = 1.0) -> Any:
 def leaky_relu(x: Any, *, negative_slope: float = 0.01) -> Any:
     """x where x > 0, negative_slope * x elsewhere."""
     return namespace(x).where(x > 0, x, negative_slope * x)
-
-
-def softmax(x: Any, *, axis: int = -1) -> Any:
-    """exp(x) / sum(exp(x)) along an axis; a row of -inf only gives nan."""
-    xp = namespace(x)
-    e = xp.exp(_shifted(xp, x, axis))
-    return e / xp.sum(e, axis=axis, keepdims=True)
-
-
-def log_softmax(x: Any, *, axis: int = -1) -> Any:
-    """log(softmax(x)) along an axis, without rounding small probabilities to zero."""
-    xp = namespace(x)
-    shifted = _shifted(xp, x, axis)
-    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
-
-
-def _shifted(xp: Any, x: Any, axis: int) -> Any:
-    """x minus its largest element, which both functions do not depend on: so no gradient goes through it."""
-    return x - stop_gradient(xp.max(x, axis=axis, keepdims=True))

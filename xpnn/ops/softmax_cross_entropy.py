@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 from ..cpu import softmax_cross_entropy as cpu
+from ..cuda import softmax_cross_entropy as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
-from .activations import log_softmax
+from .softmax import log_reference as log_softmax
 
 __all__ = ["softmax_cross_entropy"]
 
@@ -28,7 +29,7 @@ def reference(
     a factor per class, or None -> a scalar, or (N, d1, …) with reduction="none".
     label_smoothing: the part of every q that is spread evenly over the classes. Integer targets equal to ignore_index do
     not count. The mean is over the elements that count, each by the weight of its class (probabilities: over all).
-    It is nan if none counts. On NumPy a label outside of 0..C-1 is a ValueError.
+    It is nan if none counts. On NumPy a label outside of 0..C-1 is a ValueError; a CUDA kernel makes its loss nan.
     """
     axis = _check(logits, target, weight, label_smoothing, reduction)
     logp = log_softmax(logits, axis=axis)
@@ -44,6 +45,7 @@ def reference(
 
 softmax_cross_entropy = Primitive(reference, name="softmax_cross_entropy")
 softmax_cross_entropy.add("numpy", cpu)
+softmax_cross_entropy.add("cupy", cuda)
 
 
 def _of_labels(
