@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..cpu import gru as cpu
+from ..cuda import gru as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._sequences import check_recurrent, input_products, run
@@ -50,3 +51,4 @@ def reference(
 
 gru = Primitive(reference, name="gru")
 gru.add("numpy", cpu)
+gru.add("cupy", cuda)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..cpu import lstm as cpu
+from ..cuda import lstm as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._sequences import check_recurrent, input_products, run
@@ -48,3 +49,4 @@ def reference(
 
 lstm = Primitive(reference, name="lstm")
 lstm.add("numpy", cpu)
+lstm.add("cupy", cuda)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..cpu import rnn as cpu
+from ..cuda import rnn as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._sequences import check_recurrent, input_products, run
@@ -46,3 +47,4 @@ def reference(
 
 rnn = Primitive(reference, name="rnn")
 rnn.add("numpy", cpu)
+rnn.add("cupy", cuda)

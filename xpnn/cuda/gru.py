@@ -1,0 +1,29 @@
+"""gru for CuPy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from . import recurrent
+from .recurrent_kernels import GRU
+
+__all__ = ["backward", "forward", "refusal"]
+
+
+def refusal(
+    x: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, *, reverse: bool = False
+) -> str | None:
+    return recurrent.refuse_recurrent(3, x, (h0,), (w_ih, w_hh, b_ih, b_hh), lengths)
+
+
+def forward(
+    x: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any,
+    *, reverse: bool = False, need: tuple[bool, ...],
+) -> tuple[Any, Any]:  # fmt: skip
+    weights = (w_ih, w_hh, b_ih, b_hh)
+    return recurrent.forward(GRU, x, (h0,), weights, lengths, reverse=reverse, keep=True in need)
+
+
+def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
+    return recurrent.backward(GRU, residuals, g, need)

@@ -1,0 +1,179 @@
+"""What lstm, gru and rnn for CuPy share: their conditions, the buffers of a layer, and the products around the loop over time.
+
+Forward: one product for the inputs of all times, then the loop. Backward: the loop, then one product each for dx, dw_ih and dw_hh.
+The states of all times lie in one buffer with one slot more than times, a reverse layer fills it from its end: the output, the
+states before all steps and those after are views of it, and no direction needs a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from ..namespace.libraries import raw_namespace
+from . import bias_activation, recurrent_persistent, recurrent_step
+from .arrays import contiguous
+from .dtypes import dtype_name, refuse_dtypes
+from .recurrent_kernels import Cell
+
+__all__ = ["backward", "forward", "refuse_recurrent"]
+
+_MOST = 2**31 - 1  # what the kernels count in int
+
+
+class _Residuals(NamedTuple):
+    """What backward needs: the arguments, the buffers of the forward by the names of the struct's fields, and the options."""
+
+    x: Any
+    w_ih: Any
+    w_hh: Any
+    lengths: Any
+    kept: dict[str, Any]
+    reverse: bool
+    relu: bool
+
+
+def refuse_recurrent(gates: int, x: Any, states: Sequence[Any], weights: Sequence[Any], lengths: Any) -> str | None:
+    """Why the arrays of a recurrent layer are not for these kernels, or None."""
+    w_ih, w_hh, b_ih, b_hh = weights
+    if x.ndim != 3 or w_hh.ndim != 2:
+        return "shapes"
+    hidden = w_hh.shape[1]
+    wanted: list[tuple[Any, tuple[int, ...]]] = [(w_ih, (gates * hidden, x.shape[2])), (w_hh, (gates * hidden, hidden))]
+    wanted += [(b, (gates * hidden,)) for b in (b_ih, b_hh)] + [(h, (x.shape[1], hidden)) for h in states]
+    if any(a is not None and a.shape != shape for a, shape in wanted):
+        return "shapes"
+    if lengths is not None and (lengths.shape != x.shape[1:2] or lengths.dtype.kind not in "iu"):
+        return "lengths"
+    if max(x.shape[0] + 1, x.shape[1], gates * hidden) > _MOST:
+        return f"{x.shape[0]} times, {x.shape[1]} rows, {hidden} units"
+    return refuse_dtypes(x, *states, *weights)
+
+
+def forward(
+    cell: Cell, x: Any, states: Sequence[Any], weights: Sequence[Any], lengths: Any, *,
+    reverse: bool, keep: bool, relu: bool = False,
+) -> tuple[tuple[Any, ...], _Residuals | None]:  # fmt: skip
+    """(y, the last states) and what backward needs; states: h0, and c0 for a cell with c."""
+    given: list[Any] = [None if w is None else contiguous(w) for w in (*weights, *states)]
+    w_ih, w_hh, b_ih, b_hh, h0 = given[:5]
+    (times, batch), hidden = x.shape[:2], w_hh.shape[1]
+    xp = raw_namespace(x)
+    if lengths is not None:
+        lengths = contiguous(lengths.astype(xp.int32))
+    values = {
+        "gates": contiguous(xp.matmul(_rows(x), w_ih.T)),
+        **_buffers(xp, cell, x.dtype, times, batch, hidden, keep=keep, ragged=lengths is not None),
+        "h0": h0,
+        "c0": given[5] if cell.has_c else None,
+        "w": w_hh,
+        "b_ih": b_ih,
+        "b_hh": b_hh,
+        "lengths": lengths,
+        "keep": int(keep),
+        **_options(cell, times, batch, hidden, reverse, relu),
+    }
+    if times:
+        _way(cell, x, times, batch, hidden).forward(cell, values)
+    else:
+        _hand_on(xp, values, {"h0": "h_last", "c0": "c_last"})
+    y = values["y"] if lengths is not None else values["h"][:-1] if reverse else values["h"][1:]
+    out = (y, values["h_last"], values["c_last"]) if cell.has_c else (y, values["h_last"])
+    if not keep:
+        return out, None
+    kept = {name: values[name] for name in ("gates", "candidate", "h", "c")}
+    if not cell.keeps_gates:
+        kept["gates"] = None
+    return out, _Residuals(x, w_ih, w_hh, lengths, kept, reverse, relu)
+
+
+def _buffers(
+    xp: Any, cell: Cell, dtype: Any, times: int, batch: int, hidden: int, *, keep: bool, ragged: bool
+) -> dict[str, Any]:
+    """What a forward writes beside the gates, by the names of the struct's fields."""
+    state = (batch, hidden)
+
+    def new(shape: tuple[int, ...], wanted: bool = True, kind: Any = None) -> Any:
+        return xp.empty(shape, dtype=dtype if kind is None else kind) if wanted else None
+
+    return {
+        "candidate": new((times, *state), keep and cell.keeps_candidate),
+        "h": new((times + 1, *state)),
+        "c": new((times + 1, *state) if keep else state, cell.has_c, xp.float32),
+        "y": new((times, *state), ragged),
+        "h_last": new(state),
+        "c_last": new(state, cell.has_c),
+    }
+
+
+def backward(cell: Cell, residuals: _Residuals, g: Sequence[Any], need: Sequence[bool]) -> tuple[Any, ...]:
+    """The gradients of x, the states, w_ih, w_hh, b_ih, b_hh and lengths; g: of y and the last states."""
+    x, w_ih, w_hh, lengths, kept, reverse, relu = residuals
+    (times, batch), hidden = x.shape[:2], w_hh.shape[1]
+    xp = raw_namespace(x)
+    dy, dh_last, dc_last = (None if d is None else contiguous(d) for d in (*g, None)[:3])
+    gates, state = (times * batch, cell.gates * hidden), (batch, hidden)
+    # NOTE: beside the gates, not in their place: a pullback may be called again.
+    values = {
+        "dx": xp.empty(gates, dtype=x.dtype),
+        "dh": None if cell.same else xp.empty(gates, dtype=x.dtype),
+        "dh0": xp.empty(state, dtype=x.dtype),
+        "dc0": xp.empty(state, dtype=x.dtype) if cell.has_c else None,
+        "dy": dy,
+        "dh_last": dh_last,
+        "dc_last": dc_last,
+        "w": w_hh,
+        "lengths": lengths,
+        **kept,
+        **_options(cell, times, batch, hidden, reverse, relu),
+    }
+    if times:
+        _way(cell, x, times, batch, hidden).backward(cell, values)
+    else:
+        _hand_on(xp, values, {"dh_last": "dh0", "dc_last": "dc0"})
+    states = (values["dh0"], values["dc0"]) if cell.has_c else (values["dh0"],)
+    before = kept["h"][1:] if reverse else kept["h"][:-1]
+    dx, *weights = _products(
+        xp, x, w_ih, values["dx"], values["dx" if cell.same else "dh"], before, (need[0], *need[1 + len(states) :])
+    )
+    return dx, *(d if wanted else None for d, wanted in zip(states, need[1:], strict=False)), *weights, None
+
+
+def _options(cell: Cell, times: int, batch: int, hidden: int, reverse: bool, relu: bool) -> dict[str, int]:
+    """The numbers of both structs, by the names of their fields."""
+    sizes = {"times": times, "batch": batch, "hidden": hidden}
+    return {**sizes, "reverse": int(reverse), "relu": int(relu), "cell": cell.number}
+
+
+def _way(cell: Cell, x: Any, times: int, batch: int, hidden: int) -> ModuleType:
+    """Which of the two loops over time runs."""
+    persistent = recurrent_persistent.chosen(cell, dtype_name(x.dtype), times, batch, hidden)
+    return recurrent_persistent if persistent else recurrent_step
+
+
+def _products(xp: Any, x: Any, w_ih: Any, dx: Any, dh: Any, before: Any, need: Sequence[bool]) -> tuple[Any, ...]:
+    """The gradients of x, w_ih, w_hh, b_ih, b_hh from those of the gates' inputs, dx and dh (T N, G H)."""
+    from_x = xp.matmul(dx, w_ih).reshape(x.shape) if need[0] else None
+    dw_ih = xp.matmul(dx.T, _rows(x)) if need[1] else None
+    dw_hh = xp.matmul(dh.T, _rows(before)) if need[2] else None
+    db_ih = bias_activation.backward(dx, None, None, dx=False, db=True)[1] if need[3] else None
+    if not need[4]:
+        db_hh = None
+    elif dh is dx and db_ih is not None:
+        db_hh = db_ih.copy()
+    else:
+        db_hh = bias_activation.backward(dh, None, None, dx=False, db=True)[1]
+    return from_x, dw_ih, dw_hh, db_ih, db_hh
+
+
+def _rows(x: Any) -> Any:
+    """x (T, N, F) -> (T N, F)."""
+    return x.reshape(x.shape[0] * x.shape[1], x.shape[2])
+
+
+def _hand_on(xp: Any, values: dict[str, Any], names: dict[str, str]) -> None:
+    """Without any steps: what stands at one end, or zeros, is copied to the other."""
+    for given, wanted in names.items():
+        if values[wanted] is not None:
+            values[wanted][...] = xp.zeros_like(values[wanted]) if values[given] is None else values[given]
