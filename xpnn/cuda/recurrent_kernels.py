@@ -80,7 +80,7 @@ def backward_layout(t: str) -> Layout:
 
 def filled(layout: Layout, values: dict[str, Any]) -> Arguments:
     """The struct with the values of some fields; pointers that are not among them are null, numbers zero."""
-    return layout(**{name: values.get(name, 0 if p is None else None) for name, p in layout.pointers.items()})
+    return layout(**{name: values.get(name, 0 if kind.dtype is None else None) for name, kind in layout.kinds.items()})
 
 
 def _layout(
