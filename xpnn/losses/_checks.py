@@ -5,6 +5,7 @@ Values are looked at on NumPy only: anywhere else that would make the host wait.
 
 from __future__ import annotations
 
+import functools
 import math
 from numbers import Integral, Real
 from typing import Any
@@ -38,7 +39,12 @@ def on_numpy(x: Any) -> bool:
 
 def is_kind(x: Any, kind: str | tuple[str, ...]) -> bool:
     """Whether the dtype of an array, raw or traced, is of a kind of the standard's isdtype."""
-    return raw_namespace(unbox(x)).isdtype(x.dtype, kind)  # type: ignore[no-any-return]
+    return _is_kind(raw_namespace(unbox(x)), x.dtype, kind)
+
+
+@functools.cache
+def _is_kind(xp: Any, dtype: Any, kind: str | tuple[str, ...]) -> bool:
+    return xp.isdtype(dtype, kind)  # type: ignore[no-any-return]
 
 
 def check_float(name: str, x: Any, kind: str | tuple[str, ...] = "real floating") -> None:
