@@ -33,7 +33,7 @@ FLOORS = [
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 # Layer code is written in functions of the standard only: arrays bring their library with them.
-LAYERS = ("xpnn/nn/", "xpnn/ops/", "xpnn/losses.py", "xpnn/namespace/rules/")
+LAYERS = ("xpnn/nn/", "xpnn/ops/", "xpnn/losses/", "xpnn/namespace/rules/")
 ARRAY_LIBRARIES = {"numpy", "cupy", "scipy", "torch", "jax", "array_api_compat", "array_api_strict", "array_api_extra"}
 HEAVY = {"cupy", "matplotlib", "sklearn", "tqdm", "scipy", "safetensors", "pandas", "torch"}
 

@@ -46,10 +46,9 @@ def test_layers(case: Case) -> None:
 
 @pytest.mark.parametrize("number", range(len(LOSSES)))
 def test_losses(number: int) -> None:
-    name, (x, target), options = LOSSES[number]
-    x, target, options = tree.map(lambda a: xpnn.asarray(a) if isinstance(a, np.ndarray) else a, (x, target, options))
+    name, arrays, options = tree.map(lambda a: xpnn.asarray(a) if isinstance(a, np.ndarray) else a, LOSSES[number])
     with counting() as account:
-        xpnn.value_and_grad(lambda x: getattr(losses, name)(x, target, **options))(x)
+        xpnn.value_and_grad(lambda x: getattr(losses, name)(x, *arrays[1:], **options))(arrays[0])
     assert account.waits == []
 
 

@@ -60,7 +60,7 @@ def _of_labels(
     counts = xp.astype(kept, logp.dtype)
     if weights is not None:
         counts = counts * xp.reshape(xp.take(xp.reshape(weights, (-1,)), xp.reshape(labels, (-1,))), labels.shape)
-    losses = losses * counts if weights is not None else losses
+    losses = xp.where(kept, losses, xp.zeros_like(losses)) * counts if weights is not None else losses
     if smoothing:
         spread = logp if weights is None else logp * weights
         losses = (1 - smoothing) * losses - smoothing * xp.mean(spread, axis=axis)
