@@ -1,101 +1,25 @@
 // batch_norm: channels standardised over a batch, then scaled and shifted; in evaluation with given statistics.
 //
-//   h = (x - mean) / sqrt(var + eps), y = h * weight + bias                  mean, var of a channel
+//   h = (x - mean) / sqrt(var + eps), y = act(h * weight + bias)             mean, var of a channel
+//   g = dy * act'(y)                                                         the slope is told from y
 //   dx = (g - mean(g) - h mean(g h)) * weight / sqrt(var + eps)              in evaluation without the two means
 //   dweight = sum of g h, dbias = sum of g                                   over a channel
 //
 // x, y (samples, channels, size), contiguous; T is float, __half or __nv_bfloat16, arithmetic and sums are in float. N elements
-// move at once, 16 bytes or one. A block has part of a channel, its threads side by side in the planes of the samples, one plane
-// after another; with size 1, x is a matrix, blockDim.x * N channels are side by side in a block and its threads walk down the rows.
+// move at once, 16 bytes or one; walk.cuh says which a thread has.
 // A channel is shared by `chunks` blocks. With one chunk a launch does all. With more, the first launch (GATHER) leaves each chunk's
 // sums, the second (APPLY) adds up those of its channel, in a fixed order, and goes over the elements: the same bits every time.
 // Statistics are of x - pivot, the first element of the channel: x may lie far from zero.
 
-#include "norm.cuh"
+#include "walk.cuh"
 
 enum Stage { ALL, GATHER, APPLY };
 
-// Packs that a thread has in flight.
+// Blocks that an SM shall hold, forward and backward: as many as go without spills, which ptxas left to itself has.
 template <int N>
-constexpr int FLIGHT = N == 1 ? 8 : 4;
-
-// The thread's way: the packs that it reads, in order, and the channels of their elements.
+constexpr int HELD = N == 1 ? 4 : N == 4 ? 3 : 2;
 template <int N>
-struct Walk {
-    int channel, channels, chunk, chunks;
-    bool planes, inside;
-    long long each, all;     // packs (in a matrix rows) of a channel: in a chunk, and in all
-    long long index, stop;   // the next one, the end of the chunk
-    int packs;               // of a plane
-    int sample, pack;        // where the next one is
-    int step, step_sample, step_pack;
-    long long first, stride;  // the channel's first element; elements from sample to sample
-
-    __device__ __forceinline__ Walk(int samples, int channels, int size, int chunks, long long each)
-        : channels(channels), chunks(chunks), each(each) {
-        const int lane = int(blockIdx.x) / chunks * int(blockDim.x) + int(threadIdx.x);
-        chunk = int(blockIdx.x) % chunks;
-        planes = size > 1;
-        channel = planes ? lane : lane * N;
-        inside = channel < channels;
-        packs = planes ? size / N : 1;
-        all = (long long)samples * packs;
-        index = chunk * each + threadIdx.y;
-        stop = inside ? min((chunk + 1) * each, all) : 0;
-        sample = int(index / packs), pack = int(index % packs);
-        step = int(blockDim.y), step_sample = step / packs, step_pack = step % packs;
-        first = (long long)channel * size, stride = (long long)channels * size;
-    }
-
-    __device__ __forceinline__ bool more() const { return index < stop; }
-
-    __device__ __forceinline__ long long offset() const { return first + sample * stride + (long long)pack * N; }
-
-    __device__ __forceinline__ void advance() {
-        index += step, sample += step_sample, pack += step_pack;
-        if (pack >= packs) pack -= packs, ++sample;
-    }
-
-    // Elements of a channel: in a chunk, and in all of them.
-    __device__ __forceinline__ float count(int chunk) const {
-        return float(min(each, all - chunk * each) * (planes ? N : 1));
-    }
-    __device__ __forceinline__ float count() const { return float(all * (planes ? N : 1)); }
-
-    // The channel of the i-th element of a pack, and whether the thread has a sum of its own for it.
-    __device__ __forceinline__ int of(int i) const { return planes ? channel : channel + i; }
-    __device__ __forceinline__ bool own(int i) const { return inside && (i == 0 || !planes); }
-    __device__ __forceinline__ bool writes(int i) const { return own(i) && threadIdx.y == 0; }
-
-    // Where a chunk's sum is for the i-th element's channel, in an array (chunks, 2, channels).
-    __device__ __forceinline__ long long place(int chunk, int which, int i) const {
-        return (2LL * chunk + which) * channels + of(i);
-    }
-
-    // Adds up the threads of the block that share channels, and in planes the elements of a pack. All of them get the sums.
-    // room: THREADS * N floats of shared memory, free again when it returns.
-    __device__ __forceinline__ void total(float (&x)[N], float* room) const {
-        const int lanes = int(blockDim.x), warp = thread_index() / 32;
-#pragma unroll
-        for (int i = 1; i < N; ++i) {
-            if (planes) x[0] += x[i];
-        }
-#pragma unroll
-        for (int i = 0; i < N; ++i) {
-            if (i > 0 && planes) break;
-            for (int distance = 16; distance >= lanes; distance /= 2) x[i] += __shfl_xor_sync(0xffffffffu, x[i], distance);
-            if (thread_index() % 32 < lanes) room[(i * WARPS + warp) * lanes + threadIdx.x] = x[i];
-        }
-        __syncthreads();
-#pragma unroll
-        for (int i = 0; i < N; ++i) {
-            const int from = planes ? 0 : i * WARPS;
-            x[i] = 0.0f;
-            for (int k = 0; k < WARPS; ++k) x[i] += room[(from + k) * lanes + threadIdx.x];
-        }
-        __syncthreads();
-    }
-};
+constexpr int HELD_BACKWARD = N == 1 ? 4 : 2;
 
 // The number of a channel: in x's dtype, or in float.
 template <class T>
@@ -110,7 +34,7 @@ struct ForwardArguments {
     float* var;              // (channels), or null
     float* centre;           // (channels), the mean of x - pivot; or null
     float* scale;            // (channels), 1 / sqrt(var + eps); or null
-    float* parts;            // (chunks, 2, channels): mean of x - pivot and sum of squares about it; null with stage ALL
+    float* parts;            // (chunks, 2, channels): mean of x - pivot, squares about it; null with stage ALL
     const T* x;              // (samples, channels, size)
     const T* weight;         // (channels), or null
     const T* bias;           // (channels), or null
@@ -122,6 +46,7 @@ struct ForwardArguments {
     int chunks;
     long long each;  // packs (in a matrix rows) of a chunk
     int stage;
+    int activation;
     float eps;
 };
 
@@ -177,62 +102,65 @@ __device__ __forceinline__ void join(const Walk<N>& w, float count, const Each& 
     out.count = count;
 }
 
+// The moments of the thread's channels: of its chunk, or with stage APPLY of all chunks together.
 template <class T, int N>
-__global__ void __launch_bounds__(THREADS) batch_norm_forward(const __grid_constant__ ForwardArguments<T> a) {
+__device__ __forceinline__ Moments<N> statistics(
+    const ForwardArguments<T>& a, const Walk<N>& w, const float (&pivot)[N], float* room) {
+    Moments<N> found;
+    if (a.stage == APPLY) {
+        const auto each = [&](const auto& take) {
+            for (int k = int(threadIdx.y); k < a.chunks; k += int(blockDim.y)) {
+#pragma unroll
+                for (int i = 0; i < N; ++i) {
+                    if (w.own(i)) take(i, w.count(k), a.parts[w.place(k, 0, i)], a.parts[w.place(k, 1, i)]);
+                }
+            }
+        };
+        join<N>(w, w.count(), each, found, room);
+    } else {
+        const Moments<N> own = gathered<T, N>(w, a.x, pivot);
+        const auto each = [&](const auto& take) {
+#pragma unroll
+            for (int i = 0; i < N; ++i) take(i, own.count, own.mean[i], own.squares[i]);
+        };
+        join<N>(w, w.count(w.chunk), each, found, room);
+    }
+    return found;
+}
+
+template <class T, int N>
+__global__ void __launch_bounds__(THREADS, HELD<N>) batch_norm_forward(const __grid_constant__ ForwardArguments<T> a) {
     __shared__ float room[THREADS * N];
     Walk<N> w(a.samples, a.channels, a.size, a.chunks, a.each);
     const bool given = a.given_mean != nullptr || a.wide_mean != nullptr;
-    float pivot[N] = {}, scale[N] = {}, shift[N] = {};
+    float pivot[N] = {}, gain[N] = {}, shift[N] = {};
     Moments<N> m;
 #pragma unroll
     for (int i = 0; i < N; ++i) {
         if (w.inside && !given) pivot[i] = to_float(a.x[(long long)w.of(i) * a.size]);
     }
-    if (given) {
-#pragma unroll
-        for (int i = 0; i < N; ++i) {
-            if (!w.inside) continue;
-            m.mean[i] = either(a.given_mean, a.wide_mean, w.of(i));
-            scale[i] = 1.0f / sqrtf(either(a.given_var, a.wide_var, w.of(i)) + a.eps);
-        }
-    } else {
-        if (a.stage == APPLY) {
-            join<N>(w, w.count(), [&](const auto& take) {
-                for (int k = int(threadIdx.y); k < a.chunks; k += int(blockDim.y)) {
-#pragma unroll
-                    for (int i = 0; i < N; ++i) {
-                        if (w.own(i)) take(i, w.count(k), a.parts[w.place(k, 0, i)], a.parts[w.place(k, 1, i)]);
-                    }
-                }
-            }, m, room);
-        } else {
-            const Moments<N> mine = gathered<T, N>(w, a.x, pivot);
-            join<N>(w, w.count(w.chunk), [&](const auto& take) {
-#pragma unroll
-                for (int i = 0; i < N; ++i) take(i, mine.count, mine.mean[i], mine.squares[i]);
-            }, m, room);
-        }
-#pragma unroll
-        for (int i = 0; i < N; ++i) {
-            const float var = m.squares[i] / m.count;
-            scale[i] = 1.0f / sqrtf(var + a.eps);
-            if (a.stage == GATHER && w.writes(i)) {
-                a.parts[w.place(w.chunk, 0, i)] = m.mean[i];
-                a.parts[w.place(w.chunk, 1, i)] = m.squares[i];
-            } else if (w.chunk == 0 && w.writes(i)) {
-                if (a.mean != nullptr) a.mean[w.of(i)] = pivot[i] + m.mean[i];
-                if (a.var != nullptr) a.var[w.of(i)] = var;
-                if (a.centre != nullptr) a.centre[w.of(i)] = m.mean[i];
-                if (a.scale != nullptr) a.scale[w.of(i)] = scale[i];
-            }
-        }
-        if (a.stage == GATHER) return;
-    }
+    if (!given) m = statistics<T, N>(a, w, pivot, room);
 #pragma unroll
     for (int i = 0; i < N; ++i) {
-        if (w.inside && a.weight != nullptr) scale[i] *= to_float(a.weight[w.of(i)]);
-        if (w.inside && a.bias != nullptr) shift[i] = to_float(a.bias[w.of(i)]);
+        if (!w.inside) continue;
+        const int c = w.of(i);
+        if (given) m.mean[i] = either(a.given_mean, a.wide_mean, c);
+        const float var = given ? either(a.given_var, a.wide_var, c) : m.squares[i] / m.count;
+        gain[i] = 1.0f / sqrtf(var + a.eps);
+        if (a.stage == GATHER && w.writes(i)) {
+            a.parts[w.place(w.chunk, 0, i)] = m.mean[i];
+            a.parts[w.place(w.chunk, 1, i)] = m.squares[i];
+        } else if (w.chunk == 0 && w.writes(i)) {
+            if (a.mean != nullptr) a.mean[c] = pivot[i] + m.mean[i];
+            if (a.var != nullptr) a.var[c] = var;
+            if (a.centre != nullptr) a.centre[c] = m.mean[i];
+            if (a.scale != nullptr) a.scale[c] = gain[i];
+        }
+        if (a.weight != nullptr) gain[i] *= to_float(a.weight[c]);
+        if (a.bias != nullptr) shift[i] = to_float(a.bias[c]);
     }
+    if (a.stage == GATHER) return;
+    // NOTE: not a function, as which it takes half as many registers again.
     while (w.more()) {
         Vector<T, N> v[FLIGHT<N>];
         long long offset[FLIGHT<N>];
@@ -250,7 +178,7 @@ __global__ void __launch_bounds__(THREADS) batch_norm_forward(const __grid_const
 #pragma unroll
             for (int i = 0; i < N; ++i) {
                 const float d = to_float(v[u].item[i]) - pivot[i] - m.mean[i];
-                store_float(&v[u].item[i], d * scale[i] + shift[i]);
+                store_float(&v[u].item[i], activated(a.activation, d * gain[i] + shift[i]));
             }
             store<T, N>(a.y + offset[u], v[u]);
         }
@@ -264,8 +192,9 @@ struct BackwardArguments {
     T* dbias;                // (channels), or null
     float* sum;              // (channels), the sum of g; or null
     float* along;            // (channels), the sum of g (x - mean); or null
-    float* parts;            // (chunks, 2, channels): both sums of each chunk; null with stage ALL, or if none is wanted
-    const T* g;              // (samples, channels, size)
+    float* parts;            // (chunks, 2, channels): both sums of a chunk; null with stage ALL, or not wanted
+    const T* dy;             // (samples, channels, size)
+    const T* y;              // (samples, channels, size), or null: no activation
     const T* x;              // (samples, channels, size)
     const T* weight;         // (channels), or null
     const float* centre;     // (channels), as the forward left it; null in evaluation
@@ -280,59 +209,92 @@ struct BackwardArguments {
     int chunks;
     long long each;
     int stage;
+    int activation;
     float eps;
 };
 
+// Packs that a thread of the backward has in flight, of each array.
+template <int N>
+constexpr int PULLS = N == 1 ? 4 : 8 / N;
+
+// What a thread knows of its channels in the backward: h = (x - pivot - mean) * inverse.
 template <class T, int N>
-__global__ void __launch_bounds__(THREADS) batch_norm_backward(const __grid_constant__ BackwardArguments<T> a) {
-    constexpr int U = FLIGHT<N> / 2;
-    __shared__ float room[THREADS * N];
-    Walk<N> w(a.samples, a.channels, a.size, a.chunks, a.each);
-    if (a.stage == APPLY && a.dx == nullptr && w.chunk > 0) return;
-    const bool given = a.centre == nullptr;
-    float pivot[N] = {}, mean[N] = {}, inverse[N] = {}, sum[N] = {}, along[N] = {};
+struct Known {
+    float pivot[N] = {}, mean[N] = {}, inverse[N] = {};
+
+    __device__ __forceinline__ Known(const BackwardArguments<T>& a, const Walk<N>& w) {
+        const bool given = a.centre == nullptr;
 #pragma unroll
-    for (int i = 0; i < N; ++i) {
-        if (!w.inside) continue;
-        const int c = w.of(i);
-        pivot[i] = given ? 0.0f : to_float(a.x[(long long)c * a.size]);
-        mean[i] = given ? either(a.given_mean, a.wide_mean, c) : a.centre[c];
-        inverse[i] = given ? 1.0f / sqrtf(either(a.given_var, a.wide_var, c) + a.eps) : a.scale[c];
-    }
-    if (a.stage != APPLY) {
-        for (Walk<N> v = w; v.more();) {
-            Vector<T, N> g[U], x[U];
-            int count = 0;
-#pragma unroll
-            for (int u = 0; u < U; ++u) {
-                if (!v.more()) continue;
-                g[u] = load<T, N>(a.g + v.offset());
-                x[u] = load<T, N>(a.x + v.offset());
-                ++count;
-                v.advance();
-            }
-#pragma unroll
-            for (int u = 0; u < U; ++u) {
-#pragma unroll
-                for (int i = 0; i < N; ++i) {
-                    if (u >= count) continue;
-                    const float gradient = to_float(g[u].item[i]);
-                    sum[i] += gradient;
-                    along[i] += gradient * (to_float(x[u].item[i]) - pivot[i] - mean[i]);
-                }
-            }
+        for (int i = 0; i < N; ++i) {
+            if (!w.inside) continue;
+            const int c = w.of(i);
+            pivot[i] = given ? 0.0f : to_float(a.x[(long long)c * a.size]);
+            mean[i] = given ? either(a.given_mean, a.wide_mean, c) : a.centre[c];
+            inverse[i] = given ? 1.0f / sqrtf(either(a.given_var, a.wide_var, c) + a.eps) : a.scale[c];
         }
-    } else if (a.parts != nullptr) {
-        for (int k = int(threadIdx.y); k < a.chunks; k += int(blockDim.y)) {
+    }
+
+    __device__ __forceinline__ float centred(float x, int i) const { return x - pivot[i] - mean[i]; }
+};
+
+// Calls take(offset, x, g) for each pack of the thread's way, g in float and before the activation; x only if it is wanted.
+template <class T, int N, class Take>
+__device__ __forceinline__ void each_pack(Walk<N> w, const BackwardArguments<T>& a, bool with_x, const Take& take) {
+    constexpr int U = PULLS<N>;
+    while (w.more()) {
+        Vector<T, N> dy[U], x[U], y[U];
+        long long offset[U];
+#pragma unroll
+        for (int u = 0; u < U; ++u) {
+            offset[u] = -1;
+            if (!w.more()) continue;
+            offset[u] = w.offset();
+            dy[u] = load<T, N>(a.dy + offset[u]);
+            if (with_x) x[u] = load<T, N>(a.x + offset[u]);
+            if (a.y != nullptr) y[u] = load<T, N>(a.y + offset[u]);
+            w.advance();
+        }
+#pragma unroll
+        for (int u = 0; u < U; ++u) {
+            if (offset[u] < 0) continue;
+            float g[N];
 #pragma unroll
             for (int i = 0; i < N; ++i) {
-                if (w.own(i)) sum[i] += a.parts[w.place(k, 0, i)], along[i] += a.parts[w.place(k, 1, i)];
+                g[i] = to_float(dy[u].item[i]);
+                if (a.y != nullptr) g[i] = pulled(a.activation, g[i], to_float(y[u].item[i]));
+            }
+            take(offset[u], x[u], g);
+        }
+    }
+}
+
+template <class T, int N>
+__global__ void __launch_bounds__(THREADS, HELD_BACKWARD<N>) batch_norm_backward(const __grid_constant__ BackwardArguments<T> a) {
+    __shared__ float room[THREADS * N];
+    const Walk<N> w(a.samples, a.channels, a.size, a.chunks, a.each);
+    if (a.stage == APPLY && a.dx == nullptr && w.chunk > 0) return;
+    const bool given = a.centre == nullptr;
+    const Known<T, N> k(a, w);
+    float sum[N] = {}, along[N] = {};  // of g, and of g (x - mean)
+    if (a.stage != APPLY) {
+        each_pack<T, N>(w, a, true, [&](long long, const Vector<T, N>& x, const float (&g)[N]) {
+#pragma unroll
+            for (int i = 0; i < N; ++i) {
+                sum[i] += g[i];
+                along[i] += g[i] * k.centred(to_float(x.item[i]), i);
+            }
+        });
+    } else if (a.parts != nullptr) {
+        for (int chunk = int(threadIdx.y); chunk < a.chunks; chunk += int(blockDim.y)) {
+#pragma unroll
+            for (int i = 0; i < N; ++i) {
+                if (w.own(i)) sum[i] += a.parts[w.place(chunk, 0, i)], along[i] += a.parts[w.place(chunk, 1, i)];
             }
         }
     }
     w.total(sum, room);
     w.total(along, room);
-    float gain[N] = {}, slope[N] = {}, level[N] = {};
+    float gain[N] = {}, slope[N] = {}, level[N] = {};  // dx = g gain + (x - mean) slope + level
     const float count = w.count();
 #pragma unroll
     for (int i = 0; i < N; ++i) {
@@ -341,40 +303,27 @@ __global__ void __launch_bounds__(THREADS) batch_norm_backward(const __grid_cons
             a.parts[w.place(w.chunk, 0, i)] = sum[i];
             a.parts[w.place(w.chunk, 1, i)] = along[i];
         } else if (w.chunk == 0 && w.writes(i)) {
-            if (a.dweight != nullptr) store_float(a.dweight + c, along[i] * inverse[i]);
+            if (a.dweight != nullptr) store_float(a.dweight + c, along[i] * k.inverse[i]);
             if (a.dbias != nullptr) store_float(a.dbias + c, sum[i]);
             if (a.sum != nullptr) a.sum[c] = sum[i];
             if (a.along != nullptr) a.along[c] = along[i];
         }
         if (!w.inside) continue;
-        gain[i] = inverse[i] * (a.weight != nullptr ? to_float(a.weight[c]) : 1.0f);
+        gain[i] = k.inverse[i] * (a.weight != nullptr ? to_float(a.weight[c]) : 1.0f);
         if (given) continue;
-        level[i] = ((a.dmean != nullptr ? a.dmean[c] : 0.0f) - gain[i] * sum[i]) / count;
-        slope[i] = ((a.dvar != nullptr ? 2.0f * a.dvar[c] : 0.0f) - gain[i] * inverse[i] * inverse[i] * along[i]) / count;
+        const float dmean = a.dmean != nullptr ? a.dmean[c] : 0.0f, dvar = a.dvar != nullptr ? a.dvar[c] : 0.0f;
+        level[i] = (dmean - gain[i] * sum[i]) / count;
+        slope[i] = (2.0f * dvar - gain[i] * k.inverse[i] * k.inverse[i] * along[i]) / count;
     }
     if (a.stage == GATHER || a.dx == nullptr) return;
-    while (w.more()) {
-        Vector<T, N> g[U], x[U];
-        long long offset[U];
+    each_pack<T, N>(w, a, !given, [&](long long offset, const Vector<T, N>& x, const float (&g)[N]) {
+        Vector<T, N> dx;
 #pragma unroll
-        for (int u = 0; u < U; ++u) {
-            offset[u] = -1;
-            if (!w.more()) continue;
-            offset[u] = w.offset();
-            g[u] = load<T, N>(a.g + offset[u]);
-            if (!given) x[u] = load<T, N>(a.x + offset[u]);
-            w.advance();
+        for (int i = 0; i < N; ++i) {
+            float d = g[i] * gain[i];
+            if (!given) d += k.centred(to_float(x.item[i]), i) * slope[i] + level[i];
+            store_float(&dx.item[i], d);
         }
-#pragma unroll
-        for (int u = 0; u < U; ++u) {
-            if (offset[u] < 0) continue;
-#pragma unroll
-            for (int i = 0; i < N; ++i) {
-                float d = to_float(g[u].item[i]) * gain[i];
-                if (!given) d += (to_float(x[u].item[i]) - pivot[i] - mean[i]) * slope[i] + level[i];
-                store_float(&g[u].item[i], d);
-            }
-            store<T, N>(a.dx + offset[u], g[u]);
-        }
-    }
+        store<T, N>(a.dx + offset, dx);
+    });
 }

@@ -1,5 +1,6 @@
 // group_norm: the backward of rows that are groups of channels; the forward is that of row_norm.cu.
 //
+//   g = dy * act'(y)                                                the slope is told from y
 //   dx = (w g - mean(w g) - h mean(w g h)) / sqrt(var + eps)        h the standardised x, means over a group
 //   dweight = sum over samples and elements of g h, dbias = of g    for each channel
 //
@@ -15,7 +16,8 @@ struct GroupArguments {
     T* dx;               // (samples, groups * channels, size), or null: not wanted
     float* dweights;     // (samples, groups * channels), or null
     float* dbiases;      // (samples, groups * channels), or null
-    const T* g;          // (samples, groups * channels, size)
+    const T* dy;         // (samples, groups * channels, size)
+    const T* y;          // (samples, groups * channels, size), or null: no activation
     const T* x;          // (samples, groups * channels, size)
     const T* weight;     // (groups * channels), or null
     const float* mean;   // (samples, groups), of x - x[0] of the row
@@ -24,6 +26,22 @@ struct GroupArguments {
     int groups, channels, size;
     int width;    // threads of a channel, a power of two up to blockDim.x
     int vectors;  // whether packs of 16 bytes are aligned in every channel
+    int activation;
+};
+
+// The gradients before the activation of a pack.
+template <class T>
+struct Pull {
+    float g[Row<T>::N];
+
+    __device__ __forceinline__ Pull(
+        const GroupArguments<T>& a, const Row<T>& at, long long offset, int from, int pack) {
+        const Vector<T, Row<T>::N> dy = at.read(a.dy + offset, from, pack);
+        Vector<T, Row<T>::N> y = {};
+        if (a.y != nullptr) y = at.read(a.y + offset, from, pack);
+#pragma unroll
+        for (int i = 0; i < Row<T>::N; ++i) g[i] = pulled(a.activation, to_float(dy.item[i]), to_float(y.item[i]));
+    }
 };
 
 template <class T>
@@ -33,9 +51,9 @@ __global__ void __launch_bounds__(THREADS, 2) group_norm_backward(const __grid_c
     const long long row = (long long)blockIdx.x * blockDim.y + threadIdx.y;
     const bool present = row < a.rows;
     const int columns = a.channels * a.size;
-    const T *g = a.g + row * columns, *x = a.x + row * columns;
+    const long long offset = row * columns;
     Standard standard = {};
-    if (present) standard = {to_float(x[0]), a.mean[row], a.scale[row]};
+    if (present) standard = {to_float(a.x[offset]), a.mean[row], a.scale[row]};
 
     const int part = int(threadIdx.x) / a.width, parts = int(blockDim.x) / a.width;
     Row<T> channel = {present ? a.size : 0, a.width, int(threadIdx.x) % a.width, a.vectors != 0};
@@ -43,17 +61,19 @@ __global__ void __launch_bounds__(THREADS, 2) group_norm_backward(const __grid_c
     for (int first = 0; first < a.channels; first += parts) {
         const int k = first + part;
         if (k >= a.channels) channel.columns = 0;
-        const T *its_g = g + (long long)k * a.size, *its_x = x + (long long)k * a.size;
+        const long long own = offset + (long long)k * a.size;
         float sum[2] = {};  // of g, and of g h
         for (int from = 0; from < channel.columns; from += channel.tile()) {
-            Vector<T, N> vg[PACKS], vx[PACKS];
 #pragma unroll
-            for (int p = 0; p < PACKS; ++p) vg[p] = channel.read(its_g, from, p), vx[p] = channel.read(its_x, from, p);
+            for (int p = 0; p < PACKS; ++p) {
+                const Vector<T, N> x = channel.read(a.x + own, from, p);
+                const Pull<T> pull(a, channel, own, from, p);
 #pragma unroll
-            for (int j = 0; j < ITEMS; ++j) {
-                if (!channel.inside(from, j / N, j % N)) continue;
-                sum[0] += to_float(vg[j / N].item[j % N]);
-                sum[1] += to_float(vg[j / N].item[j % N]) * standard(to_float(vx[j / N].item[j % N]));
+                for (int i = 0; i < N; ++i) {
+                    if (!channel.inside(from, p, i)) continue;
+                    sum[0] += pull.g[i];
+                    sum[1] += pull.g[i] * standard(to_float(x.item[i]));
+                }
             }
         }
         group_sum(sum, a.width, room);
@@ -76,14 +96,16 @@ __global__ void __launch_bounds__(THREADS, 2) group_norm_backward(const __grid_c
     for (int from = 0; from < columns; from += at.tile()) {
 #pragma unroll
         for (int p = 0; p < PACKS; ++p) {
-            Vector<T, N> vg = at.read(g, from, p), vx = at.read(x, from, p), w = {};
+            Vector<T, N> x = at.read(a.x + offset, from, p), w = {};
+            const Pull<T> pull(a, at, offset, from, p);
             if (a.weight != nullptr) w = channels.read(a.weight, at, from, p);
 #pragma unroll
             for (int i = 0; i < N; ++i) {
-                const float d = to_float(vg.item[i]) * (a.weight != nullptr ? to_float(w.item[i]) : 1.0f);
-                store_float(&vg.item[i], (d - level - standard(to_float(vx.item[i])) * along) * standard.scale);
+                const float d = pull.g[i] * (a.weight != nullptr ? to_float(w.item[i]) : 1.0f);
+                const float h = standard(to_float(x.item[i]));
+                store_float(&x.item[i], (d - level - h * along) * standard.scale);
             }
-            at.write(a.dx + row * columns, from, p, vg);
+            at.write(a.dx + offset, from, p, x);
         }
     }
 }

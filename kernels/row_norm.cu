@@ -1,6 +1,7 @@
 // row_norm: rows of a matrix standardised, then scaled and shifted: layer_norm, rms_norm, and forward group_norm as well.
 //
-//   h = (x - mean) / sqrt(var + eps), y = h * weight + bias                  mean, var of a row; rms_norm takes 0 for the mean
+//   h = (x - mean) / sqrt(var + eps), y = act(h * weight + bias)             mean, var of a row; rms_norm takes 0 for the mean
+//   g = dy * act'(y)                                                         the slope is told from y
 //   dx = (w g - mean(w g) - h mean(w g h)) / sqrt(var + eps)                 rms_norm: without the first mean
 //   dweight = sum over rows of g h, dbias = sum over rows of g
 //
@@ -27,6 +28,7 @@ struct ForwardArguments {
     int columns, groups, inner;
     int vectors;  // whether packs of 16 bytes are aligned
     int centre;   // 0: the mean counts as 0
+    int activation;
     float eps;
 };
 
@@ -93,7 +95,7 @@ __global__ void __launch_bounds__(THREADS, 3) row_norm_forward(const __grid_cons
                 float h = (to_float(v[p].item[i]) - pivot - mean) * scale;
                 if (a.weight != nullptr) h *= to_float(w.item[i]);
                 if (a.bias != nullptr) h += to_float(b.item[i]);
-                store_float(&v[p].item[i], h);
+                store_float(&v[p].item[i], activated(a.activation, h));
             }
             at.write(a.y + row * a.columns, from, p, v[p]);
         }
@@ -107,7 +109,8 @@ struct BackwardArguments {
     T* dbias;           // (columns), or null
     float* dweights;    // (chunks, columns): the parts of dweight; or null: not wanted, or all in one chunk
     float* dbiases;     // (chunks, columns), or null
-    const T* g;         // (rows, columns)
+    const T* dy;        // (rows, columns)
+    const T* y;         // (rows, columns), or null: no activation
     const T* x;         // (rows, columns)
     const T* weight;    // (columns), or null
     const float* mean;  // (rows), or null: the mean counts as 0
@@ -115,13 +118,13 @@ struct BackwardArguments {
     long long rows;
     int columns;
     int vectors;
+    int activation;
 };
-
-__device__ __forceinline__ void add(float* sum, float x, bool more) { *sum = more ? *sum + x : x; }
 
 // Adds up the threads of a block that have the same columns, and writes the sums where they are wanted.
 template <class T>
-__device__ __forceinline__ void leave(const float (&own)[ITEMS], const Row<T>& at, T* gradient, float* sums, float* room) {
+__device__ __forceinline__ void leave(
+    const float (&own)[ITEMS], const Row<T>& at, T* gradient, float* sums, float* room) {
     constexpr int N = Row<T>::N;
     if (gradient == nullptr && sums == nullptr) return;
 #pragma unroll
@@ -141,16 +144,51 @@ __device__ __forceinline__ void leave(const float (&own)[ITEMS], const Row<T>& a
     }
 }
 
+// The gradient before the activation of a pack, and what it is in x's gradient before the means are taken off.
 template <class T>
-__global__ void __launch_bounds__(THREADS) row_norm_backward(const __grid_constant__ BackwardArguments<T> a) {
+struct Pull {
+    float g[Row<T>::N], weighted[Row<T>::N];
+
+    __device__ __forceinline__ Pull(
+        const BackwardArguments<T>& a, const Row<T>& at, long long offset, int from, int pack,
+        const Vector<T, Row<T>::N>& dy) {
+        Vector<T, Row<T>::N> y = {}, w = {};
+        if (a.y != nullptr) y = at.read(a.y + offset, from, pack);
+        if (a.weight != nullptr) w = at.read(a.weight, from, pack);
+#pragma unroll
+        for (int i = 0; i < Row<T>::N; ++i) {
+            g[i] = pulled(a.activation, to_float(dy.item[i]), to_float(y.item[i]));
+            weighted[i] = a.weight != nullptr ? g[i] * to_float(w.item[i]) : g[i];
+        }
+    }
+};
+
+// A row's part of dweight and dbias where there are too many columns for registers: added in memory, at places that belong to
+// this thread alone. more: whether it is not the chunk's first row.
+template <class T>
+__device__ __forceinline__ void add_in_memory(
+    const BackwardArguments<T>& a, const Row<T>& at, long long offset, const Standard& standard, bool more) {
+    const long long chunk = (long long)blockIdx.x * a.columns;
+    for (int column = at.lane; column < at.columns; column += at.width) {
+        const float y = a.y != nullptr ? to_float(a.y[offset + column]) : 0.0f;
+        const float g = pulled(a.activation, to_float(a.dy[offset + column]), y);
+        const float gh = g * standard(to_float(a.x[offset + column]));
+        float* dweight = a.dweights + chunk + column;
+        float* dbias = a.dbiases + chunk + column;
+        if (a.dweights != nullptr) *dweight = more ? *dweight + gh : gh;
+        if (a.dbiases != nullptr) *dbias = more ? *dbias + g : g;
+    }
+}
+
+template <class T>
+__global__ void __launch_bounds__(THREADS, 2) row_norm_backward(const __grid_constant__ BackwardArguments<T> a) {
     constexpr int N = Row<T>::N, PACKS = Row<T>::PACKS;
     __shared__ float room[THREADS * N];
     Row<T> at = {a.columns, int(blockDim.x), int(threadIdx.x), a.vectors != 0};
     const int tile = at.tile();
-    const bool many = a.columns > tile;
-    const long long chunk = (long long)blockIdx.x * a.columns;
+    const bool many = a.columns > tile, again = many || N == 8;  // short floats are kept converted, and spill
     float dweight[ITEMS] = {}, dbias[ITEMS] = {};
-    Vector<T, N> g[PACKS], x[PACKS];
+    Vector<T, N> dy[PACKS], x[PACKS];
     const long long start = (long long)blockIdx.x * blockDim.y, step = (long long)gridDim.x * blockDim.y;
     for (long long first = start; first < a.rows; first += step) {
         const long long row = first + threadIdx.y, offset = row * a.columns;
@@ -162,17 +200,16 @@ __global__ void __launch_bounds__(THREADS) row_norm_backward(const __grid_consta
         float sum[2] = {};  // of w g, and of w g h
         for (int from = 0; from < at.columns; from += tile) {
 #pragma unroll
-            for (int p = 0; p < PACKS; ++p) g[p] = at.read(a.g + offset, from, p), x[p] = at.read(a.x + offset, from, p);
-#pragma unroll
-            for (int p = 0; p < PACKS && a.dx != nullptr; ++p) {
-                Vector<T, N> w = {};
-                if (a.weight != nullptr) w = at.read(a.weight, from, p);
+            for (int p = 0; p < PACKS; ++p) {
+                dy[p] = at.read(a.dy + offset, from, p);
+                x[p] = at.read(a.x + offset, from, p);
+                if (a.dx == nullptr) continue;
+                const Pull<T> pull(a, at, offset, from, p, dy[p]);
 #pragma unroll
                 for (int i = 0; i < N; ++i) {
                     if (!at.inside(from, p, i)) continue;
-                    const float d = to_float(g[p].item[i]) * (a.weight != nullptr ? to_float(w.item[i]) : 1.0f);
-                    sum[0] += d;
-                    sum[1] += d * standard(to_float(x[p].item[i]));
+                    sum[0] += pull.weighted[i];
+                    sum[1] += pull.weighted[i] * standard(to_float(x[p].item[i]));
                 }
             }
         }
@@ -181,27 +218,20 @@ __global__ void __launch_bounds__(THREADS) row_norm_backward(const __grid_consta
         for (int from = 0; from < at.columns; from += tile) {
 #pragma unroll
             for (int p = 0; p < PACKS; ++p) {
-                if (many) g[p] = at.read(a.g + offset, from, p), x[p] = at.read(a.x + offset, from, p);
-                Vector<T, N> w = {};
-                if (a.weight != nullptr && a.dx != nullptr) w = at.read(a.weight, from, p);
+                if (again) dy[p] = at.read(a.dy + offset, from, p), x[p] = at.read(a.x + offset, from, p);
+                const Pull<T> pull(a, at, offset, from, p, dy[p]);
 #pragma unroll
                 for (int i = 0; i < N; ++i) {
                     if (!at.inside(from, p, i)) continue;
-                    const float gradient = to_float(g[p].item[i]), h = standard(to_float(x[p].item[i]));
-                    if (many) {  // too many columns for registers: places in memory that belong to this thread alone
-                        const long long place = chunk + at.column(from, p, i);
-                        if (a.dweights != nullptr) add(a.dweights + place, gradient * h, first > start);
-                        if (a.dbiases != nullptr) add(a.dbiases + place, gradient, first > start);
-                    } else {
-                        dweight[p * N + i] += gradient * h;
-                        dbias[p * N + i] += gradient;
-                    }
-                    const float d = gradient * (a.weight != nullptr ? to_float(w.item[i]) : 1.0f);
-                    store_float(&g[p].item[i], (d - level - h * along) * standard.scale);
+                    const float h = standard(to_float(x[p].item[i]));
+                    dweight[p * N + i] += pull.g[i] * h;
+                    dbias[p * N + i] += pull.g[i];
+                    store_float(&x[p].item[i], (pull.weighted[i] - level - h * along) * standard.scale);
                 }
-                if (a.dx != nullptr) at.write(a.dx + offset, from, p, g[p]);
+                if (a.dx != nullptr) at.write(a.dx + offset, from, p, x[p]);
             }
         }
+        if (many) add_in_memory<T>(a, at, offset, standard, first > start);
     }
     if (many) return;
     at.columns = a.columns;

@@ -15,7 +15,7 @@ from xpnn.cuda import batch_norm, batch_norm_eval
 from xpnn.testing import check_primitive
 
 from .emulated import Emulator, emulating
-from .norms import check_far, check_short, draw, misaligned, own
+from .norms import DTYPES, check_far, check_short, draw, misaligned, own
 from .norms import emulator as emulator
 
 TRAINING, EVALUATION = own(ops.batch_norm, batch_norm), own(ops.batch_norm_eval, batch_norm_eval)
@@ -38,6 +38,8 @@ def training_cases() -> Iterator[tuple[Any, Any]]:
     for shape in [(9, 8), (3, 4, 5)]:
         for parameters in with_parameters(*shape):
             yield (draw(*shape), *parameters), {"eps": 0.01}
+    for activation, shape in [("relu", (1037, 8)), ("tanh", (3, 4, 5)), ("sigmoid", (3, 2, 8)), ("relu", (1013, 3))]:
+        yield (draw(*shape), draw(shape[1], seed=1), draw(shape[1], seed=2)), {"eps": 0.01, "activation": activation}
     yield (np.moveaxis(draw(2, 5, 3, 6), -1, 1), draw(6)[::-1], draw(12)[::2]), {"eps": 0.01}
     yield (misaligned(draw(2, 4, 8)), draw(4), misaligned(draw(4))), {"eps": 0.01}
 
@@ -48,14 +50,14 @@ def evaluation_cases() -> Iterator[tuple[Any, Any]]:
 
 
 def test_training_agrees_with_the_reference(emulator: Emulator) -> None:
-    assert check_primitive(TRAINING, training_cases()) == len(SHAPES) + len(EMPTY) + 10
+    assert check_primitive(TRAINING, training_cases()) == len(SHAPES) + len(EMPTY) + 14
     assert {plan.entry for plan in emulator.launched} == {
         f"batch_norm_{way}<float, {vector}>" for way in ("forward", "backward") for vector in (1, 4)
     }
 
 
 def test_evaluation_agrees_with_the_reference(emulator: Emulator) -> None:
-    assert check_primitive(EVALUATION, evaluation_cases()) == len(SHAPES) + len(EMPTY) + 10
+    assert check_primitive(EVALUATION, evaluation_cases()) == len(SHAPES) + len(EMPTY) + 14
 
 
 @pytest.mark.parametrize("shape", [(300, 3), (1100, 4), (3, 2, 5000)])
@@ -84,8 +86,6 @@ def test_short_floats_are_as_near_to_float64_as_rounding_allows(emulator: Emulat
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_evaluation_takes_the_statistics_that_training_gives(emulator: Emulator, dtype: str) -> None:
     """Those are in float32."""
-    from .norms import DTYPES
-
     x = draw(40, 6, dtype=DTYPES[dtype])
     y, mean, var = batch_norm.forward(x, None, None, need=(False,) * 3)[0]
     assert mean.dtype == var.dtype == np.float32
@@ -167,7 +167,7 @@ def test_plans_count_bytes_and_stay_within_the_instantiations(
     samples, channels, size = shape
     elements, item = samples * channels * size, 4 if dtype == "float32" else 2
     for aligned in (True, False):
-        plans = [plan for plan, _ in batch_norm.plans(way, dtype, *shape, sums=True, apply=True, aligned=aligned)]
+        plans = [plan for plan, _ in batch_norm.plans(way, dtype, *shape, None, sums=True, apply=True, aligned=aligned)]
         assert {plan.entry for plan in plans} <= known and len(plans) <= 2
         assert all(plan.block[0] * plan.block[1] == 256 for plan in plans)
         arrays = (2 if way == "forward" else 3) + (len(plans) - 1) * (1 if way == "forward" else 2)
@@ -181,6 +181,7 @@ def test_plans_count_bytes_and_stay_within_the_instantiations(
         ({"x": np.ones(4, np.float32)}, "arguments that do not fit"),
         ({"x": np.ones((1, 4), np.float32)}, "arguments that do not fit"),
         ({"eps": -1.0}, "arguments that do not fit"),
+        ({"activation": "gelu"}, "activation gelu"),
         ({"bias": np.ones(3, np.float32)}, "shapes of the parameters"),
         ({"weight": np.ones(4, np.float16)}, "dtypes float32 and float16"),
         ({"x": np.broadcast_to(np.float32(1), (2**31, 4))}, "sizes 2147483648, 4 and 1"),
@@ -199,6 +200,7 @@ def test_it_says_what_it_does_not_take(change: dict[str, Any], reason: str) -> N
         ({"mean": np.ones(4)}, "dtypes float32, float64 and float32"),
         ({"var": np.ones(3, np.float32)}, "shapes of the parameters"),
         ({"eps": -1.0}, "arguments that do not fit"),
+        ({"activation": "gelu"}, "activation gelu"),
         ({"weight": np.ones(4, np.float16)}, "dtypes float32 and float16"),
         ({"x": np.broadcast_to(np.float32(1), (2, 4, 2**31))}, "sizes 2, 4 and 2147483648"),
     ],

@@ -31,6 +31,11 @@ def cases() -> Iterator[tuple[Any, Any]]:
     for given in [(True, False), (False, True), (False, False)]:
         weight, bias = (draw(6, seed=i) if wanted else None for i, wanted in enumerate(given))
         yield (draw(2, 6, 8), weight, bias), {"num_groups": 3}
+    for activation, shape in [("relu", (2, 6, 8)), ("tanh", (3, 4, 5)), ("sigmoid", (2, 2, 520))]:
+        yield (
+            (draw(*shape), draw(shape[1], seed=1), draw(shape[1], seed=2)),
+            {"num_groups": 2, "activation": activation},
+        )
     for shape in [(0, 2, 3), (2, 2, 0), (0, 4), (2, 0, 3)]:
         yield (draw(*shape), draw(shape[1]), draw(shape[1])), {"num_groups": 2}
     yield (np.moveaxis(draw(2, 5, 3, 6), -1, 1), draw(6)[::-1], draw(12)[::2]), {"num_groups": 2}
@@ -38,7 +43,7 @@ def cases() -> Iterator[tuple[Any, Any]]:
 
 
 def test_it_agrees_with_the_reference(emulator: Emulator) -> None:
-    assert check_primitive(PRIMITIVE, cases()) == len(SIZES) + 9
+    assert check_primitive(PRIMITIVE, cases()) == len(SIZES) + 12
     entries = {plan.entry.partition("<")[0] for plan in emulator.launched}
     assert entries == {"row_norm_forward", "group_norm_backward", "row_norm_sum"}
 
@@ -84,12 +89,12 @@ def test_plans_count_bytes_and_stay_within_the_instantiations() -> None:
     known = {plan.entry for plan in (*row_norm.instantiations(), *group_norm.instantiations())}
     assert len(known) == 12
     for dtype, size in [("float32", 49), ("float16", 3136), ("bfloat16", 1)]:
-        plans = group_norm.backward_plans(dtype, 8, 32, 2, size, dx=True, sums=2, aligned=True)
+        plans = group_norm.backward_plans(dtype, 8, 32, 2, size, None, dx=True, sums=2, aligned=True)
         assert {plan.entry for plan in plans} <= known and len(plans) == 2
         item = 4 if dtype == "float32" else 2
         assert plans[0].bytes == 3 * 8 * 64 * size * item
         assert plans[1].bytes == 2 * 64 * (8 * 4 + item)
-    assert len(group_norm.backward_plans("float32", 8, 32, 2, 49, dx=True, sums=0, aligned=True)) == 1
+    assert len(group_norm.backward_plans("float32", 8, 32, 2, 49, None, dx=True, sums=0, aligned=True)) == 1
 
 
 @pytest.mark.parametrize(
@@ -99,6 +104,7 @@ def test_plans_count_bytes_and_stay_within_the_instantiations() -> None:
         ({"x": np.ones(4, np.float32)}, "arguments that do not fit"),
         ({"num_groups": 3}, "arguments that do not fit"),
         ({"num_groups": 0}, "arguments that do not fit"),
+        ({"activation": "gelu"}, "activation gelu"),
         ({"bias": np.ones(3, np.float32)}, "shapes of the parameters"),
         ({"weight": np.ones(4, np.float16)}, "dtypes float32 and float16"),
         ({"x": np.broadcast_to(np.float32(1), (1, 4, 2**30))}, "groups of 2147483648 elements"),

@@ -46,6 +46,12 @@ def cases(dtype: Any) -> Iterator[tuple[Any, Any]]:
     for given in [(True, False), (False, True), (False, False)]:
         weight, bias = (draw(3, 4, seed=i) if wanted else None for i, wanted in enumerate(given))
         yield (draw(2, 5, 3, 4), weight, bias), {"normalized_shape": (3, 4)}
+    for activation, shape in [("relu", (70, 12)), ("tanh", (3, 4100)), ("sigmoid", (5, 33))]:
+        size = shape[-1:]
+        yield (
+            (draw(*shape), draw(*size, seed=1), draw(*size, seed=2)),
+            {"normalized_shape": size, "activation": activation},
+        )
     for shape in [(0, 3), (3, 0), (0, 0)]:
         yield (draw(*shape), draw(*shape[1:]), draw(*shape[1:])), {"normalized_shape": shape[1:]}
     yield (draw(6, 10)[::2, ::-1], draw(10)[::-1], draw(20)[::2]), {"normalized_shape": (10,)}
@@ -54,7 +60,7 @@ def cases(dtype: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def test_it_agrees_with_the_reference(emulator: Emulator) -> None:
-    assert check_primitive(PRIMITIVE, cases(np.float32)) == len(SHAPES) + 9
+    assert check_primitive(PRIMITIVE, cases(np.float32)) == len(SHAPES) + 12
     entries = {plan.entry.partition("<")[0] for plan in emulator.launched}
     assert entries == {"row_norm_forward", "row_norm_backward", "row_norm_sum"}
 
@@ -101,8 +107,8 @@ def test_what_is_not_wanted_is_not_computed(emulator: Emulator) -> None:
 
 
 def test_at_inference_no_statistics_are_kept(emulator: Emulator) -> None:
-    _, (_, _, statistics, _) = layer_norm.forward(draw(3, 4), None, None, normalized_shape=(4,), need=(False,) * 3)
-    assert statistics is None
+    _, residuals = layer_norm.forward(draw(3, 4), None, None, normalized_shape=(4,), need=(False,) * 3)
+    assert all(a is None for a in residuals[2:4])
 
 
 def test_plans_count_bytes_and_stay_within_the_instantiations() -> None:
@@ -112,12 +118,12 @@ def test_plans_count_bytes_and_stay_within_the_instantiations() -> None:
         ("float32", 1, 1, True), ("float16", 4096, 512, True), ("bfloat16", 2**31, 3, False), ("float32", 3, 2**30, True)
     ]:  # fmt: skip
         forward = row_norm.forward_plan(dtype, rows, columns, 1, aligned=aligned)
-        plans = row_norm.backward_plans(dtype, rows, columns, dx=True, sums=2, aligned=aligned)
+        plans = row_norm.backward_plans(dtype, rows, columns, None, dx=True, sums=2, aligned=aligned)
         assert {plan.entry for plan in (forward, *plans)} <= known and len(plans) <= 2
         size = 4 if dtype == "float32" else 2
         assert forward.bytes == 2 * rows * columns * size and plans[0].bytes == 3 * rows * columns * size
         assert all(plan.block[0] * plan.block[1] == 256 for plan in (forward, plans[0]))
-    main, last = row_norm.backward_plans("float16", 4096, 512, dx=False, sums=1, aligned=True)
+    main, last = row_norm.backward_plans("float16", 4096, 512, None, dx=False, sums=1, aligned=True)
     assert main.bytes == 2 * 4096 * 512 * 2
     assert last.bytes == main.grid[0] * 512 * 4 + 512 * 2
 
@@ -138,6 +144,7 @@ def test_threads_of_a_row(dtype: str, columns: int, aligned: bool, block: int) -
         ({"bias": np.ones(3, np.float16)}, "dtypes float32 and float16"),
         ({"weight": np.ones(2, np.float32)}, "shapes of the parameters"),
         ({"eps": -1.0}, "arguments that do not fit"),
+        ({"activation": "gelu"}, "activation gelu"),
         ({"normalized_shape": (2,)}, "arguments that do not fit"),
         ({"normalized_shape": ()}, "arguments that do not fit"),
         ({"x": np.broadcast_to(np.float32(1), (2**31,)), "normalized_shape": (2**31,)}, "rows of 2147483648 elements"),

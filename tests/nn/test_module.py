@@ -179,6 +179,20 @@ def test_sequential_computes_a_linear_and_its_activation_in_one_step(activation:
     assert (joined, separate) == (1, 2)
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    "norm",
+    [lambda: nn.BatchNorm1d(4), lambda: nn.LayerNorm(4), lambda: nn.GroupNorm(2, 4)],
+    ids=["batch", "layer", "group"],
+)
+def test_sequential_computes_a_normalisation_and_its_activation_in_one_step(norm: Any, training: bool) -> None:
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    model = nn.Sequential(norm(), nn.ReLU()).train(training)
+    together, apart = model(x), model[1](model[0](x))
+    np.testing.assert_allclose(together, apart, rtol=1e-6)
+    assert len(xpnn.explain(model, x)) == 1 and np.all(together >= 0)
+
+
 def test_what_derives_from_an_activation_or_a_linear_is_called_itself() -> None:
     class Twice(nn.ReLU):
         def forward(self, x: Any) -> Any:

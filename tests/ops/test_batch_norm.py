@@ -88,6 +88,9 @@ def cases(dtype: Any) -> Iterator[tuple[Any, Any]]:
         for parameters in with_parameters(shape, dtype):
             yield (far(shape, dtype), *parameters), {}
     yield (np.moveaxis(draw((2, 5, 3, 6), dtype), -1, 1), draw((6,), dtype), None), {}
+    for activation in ("relu", "tanh", "sigmoid"):
+        for shape in [(13, 5), (3, 4, 9)]:
+            yield (draw(shape, dtype), *next(with_parameters(shape, dtype))), {"eps": 0.01, "activation": activation}
 
 
 def eval_cases(dtype: Any) -> Iterator[tuple[Any, Any]]:
@@ -97,14 +100,20 @@ def eval_cases(dtype: Any) -> Iterator[tuple[Any, Any]]:
             yield (draw(shape, dtype), mean, var, *parameters), {"eps": 0.01}
     x, (weight, bias) = far((70, 3), dtype), (draw((3,), dtype, seed) for seed in (1, 2))
     yield (x, x.mean(axis=0), x.var(axis=0), weight, bias), {}
+    for activation in ("relu", "tanh", "sigmoid"):
+        mean, var = draw((4,), dtype, 3), draw((4,), dtype, 4) ** 2
+        yield (
+            (draw((3, 4, 9), dtype), mean, var, *next(with_parameters((3, 4), dtype))),
+            {"eps": 0.01, "activation": activation},
+        )
     mean, var = draw((6,), dtype, 3), draw((6,), dtype, 4) ** 2
     yield (np.moveaxis(draw((2, 5, 3, 6), dtype), -1, 1), mean, var, draw((6,), dtype), None), {"eps": 0.1}
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_fused_forms_agree_with_the_references(dtype: Any) -> None:
-    assert check_primitive(ops.batch_norm, cases(dtype)) == 61
-    assert check_primitive(ops.batch_norm_eval, eval_cases(dtype)) == 62
+    assert check_primitive(ops.batch_norm, cases(dtype)) == 67
+    assert check_primitive(ops.batch_norm_eval, eval_cases(dtype)) == 65
 
 
 @pytest.mark.parametrize("reference", [False, True])
@@ -160,6 +169,18 @@ def test_short_floats_are_computed_in_float32(name: str) -> None:
     np.testing.assert_allclose(same.astype(np.float64), y.astype(np.float64), rtol=5e-3, atol=5e-3)
 
 
+@pytest.mark.parametrize("activation", [None, "relu", "tanh", "sigmoid"])
+def test_an_activation_behind_it(lib: Library, activation: str | None) -> None:
+    """The same as applying it to y, which has been compared with torch."""
+    x, mean, var = lib.asarray(draw((4, 3, 5))), lib.asarray(draw((3,), seed=1)), lib.asarray(draw((3,), seed=2) ** 2)
+    f = (lambda y: y) if activation is None else getattr(ops, activation)
+    for found, y in [
+        (ops.batch_norm(x, activation=activation)[0], ops.batch_norm(x)[0]),
+        (ops.batch_norm_eval(x, mean, var, activation=activation), ops.batch_norm_eval(x, mean, var)),
+    ]:
+        np.testing.assert_allclose(lib.to_numpy(found), lib.to_numpy(f(y)), rtol=1e-12)
+
+
 def test_first_and_second_derivatives(lib: Library) -> None:
     shapes = [(2, 3, 2), (3,), (3,)]
     check_gradient(ops.batch_norm, *[lib.asarray(draw(shape, seed=3)) for shape in shapes], order=2)
@@ -184,6 +205,11 @@ X, THREE, TWO = np.ones((2, 3)), np.ones(3), np.ones(2)
         (lambda: ops.batch_norm(X[:1]), ValueError, r"x: expected more than 1 value per channel, got shape \(1, 3\)"),
         (lambda: ops.batch_norm(X, TWO), ValueError, r"weight: expected shape \(3,\), got \(2,\)"),
         (lambda: ops.batch_norm(X, THREE, TWO), ValueError, r"bias: expected shape \(3,\), got \(2,\)"),
+        (
+            lambda: ops.batch_norm(X, activation="gelu"),
+            ValueError,
+            "activation: expected None, \"relu\", .*, got 'gelu'",
+        ),
         (lambda: ops.batch_norm(X, eps=-1.0), ValueError, "eps: expected 0 or more, got -1.0"),
         (lambda: ops.batch_norm(X.astype(int)), TypeError, "x: expected a real floating-point dtype, got int64"),
         (lambda: ops.batch_norm_eval(X, TWO, THREE), ValueError, r"mean: expected shape \(3,\), got \(2,\)"),

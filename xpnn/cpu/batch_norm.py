@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .activated import ACTIVATIONS, activate, pulled
 from .dtypes import refuse_dtypes
 from .row_norm import blocks
 
@@ -21,15 +22,19 @@ __all__ = ["as_channels", "backward", "forward", "refusal", "scaled", "sums"]
 _FAR = 8.0  # deviations from zero beyond which a mean is subtracted before anything else, for accuracy
 
 
-def refusal(x: Any, weight: Any, bias: Any, *, eps: float = 1e-5) -> str | None:
+def refusal(x: Any, weight: Any, bias: Any, *, eps: float = 1e-5, activation: str | None = None) -> str | None:
     if x.ndim < 2 or x.shape[0] * prod(x.shape[2:]) == 1 or not eps >= 0:
         return "arguments that do not fit"
     if any(a is not None and a.shape != x.shape[1:2] for a in (weight, bias)):
         return "shapes of the parameters"
+    if activation not in ACTIVATIONS:
+        return f"activation {activation}"
     return refuse_dtypes(x, weight, bias)
 
 
-def forward(x: Any, weight: Any, bias: Any, *, eps: float = 1e-5, need: tuple[bool, ...]) -> tuple[Any, Any]:
+def forward(
+    x: Any, weight: Any, bias: Any, *, eps: float = 1e-5, activation: str | None = None, need: tuple[bool, ...]
+) -> tuple[Any, Any]:
     rows = as_channels(x)
     count = max(rows.shape[0] * rows.shape[2], 1)
     near = _sum(rows) / count
@@ -39,15 +44,17 @@ def forward(x: Any, weight: Any, bias: Any, *, eps: float = 1e-5, need: tuple[bo
     scale = inverse if weight is None else inverse * weight
     shift = -rest * scale if bias is None else bias - rest * scale
     y = scaled(rows, near, scale, shift, inverse)
-    return (y.reshape(x.shape), near + rest, var), (rows, near, rest, inverse, scale, count, x.shape)
+    activate(y, activation)
+    kept = y if activation else None
+    return (y.reshape(x.shape), near + rest, var), (rows, kept, near, rest, inverse, scale, count, x.shape, activation)
 
 
 def backward(residuals: Any, gs: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
-    rows, near, rest, inverse, scale, count, shape = residuals
+    rows, y, near, rest, inverse, scale, count, shape, activation = residuals
     g, dmean, dvar = gs
     total = along = np.zeros_like(rest)
     if g is not None:
-        g = g.reshape(rows.shape)
+        g = pulled(g.reshape(rows.shape), y, activation)
         total, along = sums(g, rows, near)
         along = along - rest * total  # the sum of g (x - mean)
     dx = None

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from .activated import ACTIVATIONS, activate, pulled
 from .dtypes import refuse_dtypes
-from .pointwise import sigmoid_into
 
 __all__ = ["backward", "forward", "refusal"]
-
-_APPLY: dict[str, Callable[[Any], Any]] = {
-    "relu": lambda y: np.maximum(y, 0, out=y),
-    "tanh": lambda y: np.tanh(y, y),
-    "sigmoid": lambda y: sigmoid_into(y, y),
-}
-_SLOPE: dict[str, Callable[[Any], Any]] = {
-    "relu": lambda y: y > 0,
-    "tanh": lambda y: 1 - y * y,
-    "sigmoid": lambda y: y * (1 - y),
-}
 
 
 def refusal(x: Any, weight: Any, bias: Any, *, activation: str | None = None) -> str | None:
@@ -30,7 +19,7 @@ def refusal(x: Any, weight: Any, bias: Any, *, activation: str | None = None) ->
         return "shapes"
     if bias is not None and bias.shape != weight.shape[:1]:
         return "shape of bias"
-    if activation is not None and activation not in _APPLY:
+    if activation not in ACTIVATIONS:
         return f"activation {activation}"
     return refuse_dtypes(x, weight, bias)
 
@@ -41,8 +30,7 @@ def forward(
     y = np.matmul(x if x.ndim == 2 else _rows(x), weight.T)
     if bias is not None:
         np.add(y, bias, y)
-    if activation is not None:
-        _APPLY[activation](y)
+    activate(y, activation)
     out = y if x.ndim == 2 else y.reshape(*x.shape[:-1], weight.shape[0])
     if True not in need:
         return out, None
@@ -51,9 +39,7 @@ def forward(
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
     x, weight, y, activation = residuals
-    dz = _rows(g)
-    if activation is not None:
-        dz = dz * _SLOPE[activation](y)
+    dz = pulled(_rows(g), y, activation)
     dx = np.matmul(dz, weight).reshape(x.shape) if need[0] else None
     dw = np.matmul(dz.T, _rows(x)) if need[1] else None
     db = np.add.reduce(dz, axis=0) if need[2] else None

@@ -13,61 +13,69 @@ from .arguments import Layout
 from .arrays import contiguous, is_aligned
 from .dtypes import C_TYPES, ITEM_SIZE, dtype_name, refuse_dtypes
 from .launch import launch
+from .norm import KINDS
 from .plan import Plan
-from .row_norm import Statistics, block_of, sum_plan, sum_up, up_to_power, whole_vectors
+from .row_norm import block_of, sum_plan, sum_up, up_to_power, whole_vectors
 
 __all__ = ["backward", "backward_plans", "forward", "instantiations", "refusal"]
 
 _FILE = "group_norm.cu"
 
 
-def refusal(x: Any, weight: Any, bias: Any, *, num_groups: int, eps: float = 1e-5) -> str | None:
+def refusal(
+    x: Any, weight: Any, bias: Any, *, num_groups: int, eps: float = 1e-5, activation: str | None = None
+) -> str | None:
     if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups or not eps >= 0:
         return "arguments that do not fit"
     if any(a is not None and a.shape != x.shape[1:2] for a in (weight, bias)):
         return "shapes of the parameters"
+    if activation not in KINDS:
+        return f"activation {activation}"
     if prod(x.shape[1:]) // num_groups > row_norm.MOST_COLUMNS:
         return f"groups of {prod(x.shape[1:]) // num_groups} elements"
     return refuse_dtypes(x, weight, bias)
 
 
 def forward(
-    x: Any, weight: Any, bias: Any, *, num_groups: int, eps: float = 1e-5, need: tuple[bool, ...]
-) -> tuple[Any, Any]:
+    x: Any, weight: Any, bias: Any, *, num_groups: int, eps: float = 1e-5, activation: str | None = None,
+    need: tuple[bool, ...],
+) -> tuple[Any, Any]:  # fmt: skip
     x, weight, bias = (None if a is None else contiguous(a) for a in (x, weight, bias))
     size = prod(x.shape[2:])
     columns = x.shape[1] // num_groups * size
     y, statistics = row_norm.forward(
-        x, weight, bias, columns, eps, groups=num_groups, inner=size, centre=True, keep=True in need
+        x, weight, bias, columns, eps, groups=num_groups, inner=size, activation=activation, keep=True in need
     )
-    return y, (x, weight, statistics, num_groups)
+    return y, (x, weight, y if activation else None, statistics, num_groups, activation)
 
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
-    x, weight, statistics, groups = residuals
+    x = residuals[0]
     xp = raw_namespace(x)
-    g, own = contiguous(g), (xp.zeros if 0 in x.shape else xp.empty)
+    new = xp.zeros if 0 in x.shape else xp.empty
     dx = xp.empty_like(x) if need[0] else None
-    dweight, dbias = (own(x.shape[1], dtype=x.dtype) if wanted else None for wanted in need[1:])
+    dweight, dbias = (new(x.shape[1], dtype=x.dtype) if wanted else None for wanted in need[1:])
     if 0 not in x.shape:
-        _launch(dx, (dweight, dbias), g, x, weight, statistics, groups)
+        _launch(dx, (dweight, dbias), contiguous(g), residuals)
     return dx, dweight, dbias
 
 
-def _launch(dx: Any, gradients: Any, g: Any, x: Any, weight: Any, statistics: Statistics, groups: int) -> None:
+def _launch(dx: Any, gradients: tuple[Any, Any], dy: Any, residuals: Any) -> None:
     """Writes dx and gradients = (dweight, dbias), those of them that are not None."""
+    x, weight, y, statistics, groups, activation = residuals
     xp = raw_namespace(x)
     samples, channels, size = x.shape[0], x.shape[1], prod(x.shape[2:])
-    dtype, aligned = dtype_name(x.dtype), is_aligned(g, x, dx, weight)
-    sums = sum(a is not None for a in gradients)
+    dtype, aligned = dtype_name(x.dtype), is_aligned(dy, y, x, dx, weight)
+    sums, own = sum(a is not None for a in gradients), channels // groups
     main, *last = backward_plans(
-        dtype, samples, groups, channels // groups, size, dx=dx is not None, sums=sums, aligned=aligned
-    )
+        dtype, samples, groups, own, size, activation, dx=dx is not None, sums=sums, aligned=aligned
+    )  # fmt: skip
     parts = [None if a is None else xp.empty((samples, channels), dtype=xp.float32) for a in gradients]
     arguments = main.layout(
-        dx=dx, dweights=parts[0], dbiases=parts[1], g=g, x=x, weight=weight, mean=statistics.mean,
-        scale=statistics.scale, rows=samples * groups, groups=groups, channels=channels // groups, size=size,
-        width=_width(channels // groups, size, main.block[0]), vectors=_vectors(dtype, channels // groups, size, aligned),
+        dx=dx, dweights=parts[0], dbiases=parts[1], dy=dy, y=y, x=x, weight=weight, mean=statistics.mean,
+        scale=statistics.scale, rows=samples * groups, groups=groups, channels=own, size=size,
+        width=_width(own, size, main.block[0]), vectors=_vectors(dtype, own, size, aligned),
+        activation=KINDS[activation],
     )  # fmt: skip
     launch(main, arguments)
     for plan in last:
@@ -76,8 +84,9 @@ def _launch(dx: Any, gradients: Any, g: Any, x: Any, weight: Any, statistics: St
 
 @functools.lru_cache(1024)
 def backward_plans(
-    dtype: str, samples: int, groups: int, channels: int, size: int, *, dx: bool, sums: int, aligned: bool
-) -> tuple[Plan, ...]:
+    dtype: str, samples: int, groups: int, channels: int, size: int, activation: str | None, *, dx: bool, sums: int,
+    aligned: bool,
+) -> tuple[Plan, ...]:  # fmt: skip
     """The launch of the backward of x (samples, groups, channels, size), and that of the sum over the samples."""
     columns, rows = channels * size, samples * groups
     block = block_of(dtype, columns, _vectors(dtype, channels, size, aligned))
@@ -87,7 +96,7 @@ def backward_plans(
         layout=_layout(C_TYPES[dtype]),
         grid=(-(-rows // block[1]), 1, 1),
         block=block,
-        bytes=(2 + dx) * rows * columns * ITEM_SIZE[dtype],
+        bytes=(2 + dx + (activation is not None)) * rows * columns * ITEM_SIZE[dtype],
         flops=12 * rows * columns,
     )
     return (main, sum_plan(dtype, samples, groups * channels, sums)) if sums else (main,)
@@ -96,7 +105,7 @@ def backward_plans(
 def instantiations() -> Iterator[Plan]:
     """A plan for each kernel that the plans above can ask for; that of the sum is one of row_norm's."""
     for dtype in C_TYPES:
-        yield backward_plans(dtype, 1, 1, 8, 8, dx=True, sums=0, aligned=True)[0]
+        yield backward_plans(dtype, 1, 1, 8, 8, None, dx=True, sums=0, aligned=True)[0]
 
 
 def _vectors(dtype: str, channels: int, size: int, aligned: bool) -> bool:
@@ -112,9 +121,7 @@ def _width(channels: int, size: int, threads: int) -> int:
 @functools.cache
 def _layout(t: str) -> Layout:
     written = ("dx", f"{t}*"), ("dweights", "float*"), ("dbiases", "float*")
-    arrays = ("g", f"const {t}*"), ("x", f"const {t}*"), ("weight", f"const {t}*")
-    statistics = ("mean", "const float*"), ("scale", "const float*")
-    sizes = ("rows", "long long"), ("groups", "int"), ("channels", "int"), ("size", "int")
-    return Layout(
-        f"GroupArguments<{t}>", (*written, *arrays, *statistics, *sizes, ("width", "int"), ("vectors", "int"))
-    )
+    arrays = ("dy", f"const {t}*"), ("y", f"const {t}*"), ("x", f"const {t}*"), ("weight", f"const {t}*")
+    statistics = ("mean", "const float*"), ("scale", "const float*"), ("rows", "long long")
+    numbers = [(name, "int") for name in ("groups", "channels", "size", "width", "vectors", "activation")]
+    return Layout(f"GroupArguments<{t}>", (*written, *arrays, *statistics, *numbers))

@@ -38,6 +38,6 @@ def forward(
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any]:
     x, weight, statistics, shape = residuals
     dx, dweight, _ = row_norm.backward(
-        contiguous(g), x, weight, statistics, prod(shape), dx=need[0], dweight=need[1], dbias=False
+        contiguous(g), None, x, weight, statistics, prod(shape), dx=need[0], dweight=need[1], dbias=False
     )
     return dx, None if dweight is None else dweight.reshape(shape)

@@ -14,6 +14,7 @@ from .arguments import Layout
 from .arrays import VECTOR, is_aligned
 from .dtypes import C_TYPES, ITEM_SIZE, dtype_name
 from .launch import launch
+from .norm import KINDS, THREADS
 from .plan import Dim, Plan
 
 __all__ = [
@@ -35,7 +36,7 @@ MOST_COLUMNS = 2**30  # the kernels count columns in int
 
 _FILE = "row_norm.cu"
 # As in norm.cuh and in the kernel file.
-_THREADS, _ITEMS, _SUM_COLUMNS, _SUM_PARTS = 256, 16, 32, 16
+_ITEMS, _SUM_COLUMNS, _SUM_PARTS = 16, 32, 16
 # Each chunk of the backward leaves a row of sums to add, so a thread should have some rows to walk.
 _MOST_CHUNKS, _LEAST_ROWS = 256, 4
 
@@ -48,17 +49,9 @@ class Statistics(NamedTuple):
 
 
 def forward(
-    x: Any,
-    weight: Any,
-    bias: Any,
-    columns: int,
-    eps: float,
-    *,
-    groups: int = 1,
-    inner: int = 1,
-    centre: bool,
-    keep: bool,
-) -> tuple[Any, Statistics | None]:
+    x: Any, weight: Any, bias: Any, columns: int, eps: float, *, groups: int = 1, inner: int = 1, centre: bool = True,
+    activation: str | None = None, keep: bool,
+) -> tuple[Any, Statistics | None]:  # fmt: skip
     """y, and the statistics of the rows if they are to be kept; x (..., columns), all arrays C-contiguous, of one dtype.
 
     weight and bias (groups, columns / inner) or None: row r has those of group r % groups, each for `inner` columns.
@@ -75,36 +68,39 @@ def forward(
         vectors = whole_vectors(dtype, columns, inner, aligned)
         arguments = plan.layout(
             y=y, mean=mean, scale=scale, x=x, weight=weight, bias=bias, rows=rows, columns=columns, groups=groups,
-            inner=inner, vectors=vectors, centre=centre, eps=eps,
+            inner=inner, vectors=vectors, centre=centre, activation=KINDS[activation], eps=eps,
         )  # fmt: skip
         launch(plan, arguments)
     return y, Statistics(mean, scale) if keep else None
 
 
 def backward(
-    g: Any, x: Any, weight: Any, statistics: Statistics, columns: int, *, dx: bool, dweight: bool, dbias: bool
-) -> tuple[Any, Any, Any]:
-    """The gradients of x, weight and bias, None for what is not wanted; g, x (..., columns), weight (columns) or None."""
+    dy: Any, y: Any, x: Any, weight: Any, statistics: Statistics, columns: int, *, activation: str | None = None,
+    dx: bool, dweight: bool, dbias: bool,
+) -> tuple[Any, Any, Any]:  # fmt: skip
+    """The gradients of x, weight and bias, None for what is not wanted.
+
+    dy, y, x (..., columns), y only for an activation; weight (columns) or None; all C-contiguous, of one dtype.
+    """
     xp = raw_namespace(x)
     rows = x.size // max(columns, 1)
     gradient = xp.empty_like(x) if dx else None
-    if not x.size:
-        none = [xp.zeros(columns, dtype=x.dtype) if wanted else None for wanted in (dweight, dbias)]
-        return gradient, none[0], none[1]
-    dtype, aligned = dtype_name(x.dtype), is_aligned(g, x, gradient, weight)
-    main, *last = backward_plans(dtype, rows, columns, dx=dx, sums=dweight + dbias, aligned=aligned)
-    own = [xp.empty(columns, dtype=x.dtype) if wanted else None for wanted in (dweight, dbias)]
-    chunks = main.grid[0]
-    parts = [xp.empty((chunks, columns), dtype=xp.float32) if last and w else None for w in (dweight, dbias)]
-    direct = (None, None) if last else own
-    arguments = main.layout(
-        dx=gradient, dweight=direct[0], dbias=direct[1], dweights=parts[0], dbiases=parts[1], g=g, x=x, weight=weight,
-        mean=statistics.mean, scale=statistics.scale, rows=rows, columns=columns,
-        vectors=whole_vectors(dtype, columns, 1, aligned),
-    )  # fmt: skip
-    launch(main, arguments)
-    for plan in last:
-        sum_up(plan, own, parts, chunks, columns)
+    new = xp.empty if x.size else xp.zeros
+    own = [new(columns, dtype=x.dtype) if wanted else None for wanted in (dweight, dbias)]
+    if x.size:
+        dtype, aligned = dtype_name(x.dtype), is_aligned(dy, y, x, gradient, weight)
+        main, *last = backward_plans(dtype, rows, columns, activation, dx=dx, sums=dweight + dbias, aligned=aligned)
+        chunks = main.grid[0]
+        parts = [xp.empty((chunks, columns), dtype=xp.float32) if last and w else None for w in (dweight, dbias)]
+        direct = (None, None) if last else own
+        arguments = main.layout(
+            dx=gradient, dweight=direct[0], dbias=direct[1], dweights=parts[0], dbiases=parts[1], dy=dy, y=y, x=x,
+            weight=weight, mean=statistics.mean, scale=statistics.scale, rows=rows, columns=columns,
+            vectors=whole_vectors(dtype, columns, 1, aligned), activation=KINDS[activation],
+        )  # fmt: skip
+        launch(main, arguments)
+        for plan in last:
+            sum_up(plan, own, parts, chunks, columns)
     return gradient, own[0], own[1]
 
 
@@ -133,7 +129,9 @@ def forward_plan(dtype: str, rows: int, columns: int, inner: int, *, aligned: bo
 
 
 @functools.lru_cache(1024)
-def backward_plans(dtype: str, rows: int, columns: int, *, dx: bool, sums: int, aligned: bool) -> tuple[Plan, ...]:
+def backward_plans(
+    dtype: str, rows: int, columns: int, activation: str | None, *, dx: bool, sums: int, aligned: bool
+) -> tuple[Plan, ...]:
     """The launch of the backward, and that of the sum of its chunks; sums: how many of dweight and dbias are wanted."""
     block = block_of(dtype, columns, whole_vectors(dtype, columns, 1, aligned))
     most = _MOST_CHUNKS if sums else 2**30
@@ -144,10 +142,10 @@ def backward_plans(dtype: str, rows: int, columns: int, *, dx: bool, sums: int, 
         layout=_backward_layout(C_TYPES[dtype]),
         grid=(chunks, 1, 1),
         block=block,
-        bytes=(2 + dx) * rows * columns * ITEM_SIZE[dtype],
+        bytes=(2 + dx + (activation is not None)) * rows * columns * ITEM_SIZE[dtype],
         flops=12 * rows * columns,
     )
-    if not sums or (chunks == 1 and columns <= _THREADS * _ITEMS):
+    if not sums or (chunks == 1 and columns <= THREADS * _ITEMS):
         return (main,)
     return main, sum_plan(dtype, chunks, columns, sums)
 
@@ -170,7 +168,7 @@ def instantiations() -> Iterator[Plan]:
     """A plan for each kernel that the plans above can ask for."""
     for dtype in C_TYPES:
         yield forward_plan(dtype, 1, 8, 1, aligned=True)
-        yield from backward_plans(dtype, 10_000, 8, dx=True, sums=2, aligned=True)
+        yield from backward_plans(dtype, 10_000, 8, None, dx=True, sums=2, aligned=True)
 
 
 def whole_vectors(dtype: str, columns: int, inner: int, aligned: bool) -> bool:
@@ -183,8 +181,8 @@ def block_of(dtype: str, columns: int, vectors: bool) -> Dim:
     """(threads of a row, rows) of a block: the row in registers if it can be, and whole lines of memory side by side."""
     packs = -(-columns // (VECTOR // ITEM_SIZE[dtype])) if vectors else columns
     width = max(up_to_power(-(-columns // _ITEMS)), min(up_to_power(packs), 8 if vectors else 32))
-    width = min(width, _THREADS)
-    return (width, _THREADS // width, 1)
+    width = min(width, THREADS)
+    return (width, THREADS // width, 1)
 
 
 def up_to_power(n: int) -> int:
@@ -197,17 +195,18 @@ def _forward_layout(t: str) -> Layout:
     arrays = ("y", f"{t}*"), ("mean", "float*"), ("scale", "float*"), ("x", f"const {t}*")
     parameters = ("weight", f"const {t}*"), ("bias", f"const {t}*")
     sizes = ("rows", "long long"), ("columns", "int"), ("groups", "int"), ("inner", "int")
-    options = ("vectors", "int"), ("centre", "int"), ("eps", "float")
+    options = ("vectors", "int"), ("centre", "int"), ("activation", "int"), ("eps", "float")
     return Layout(f"ForwardArguments<{t}>", (*arrays, *parameters, *sizes, *options))
 
 
 @functools.cache
 def _backward_layout(t: str) -> Layout:
     written = ("dx", f"{t}*"), ("dweight", f"{t}*"), ("dbias", f"{t}*"), ("dweights", "float*"), ("dbiases", "float*")
-    arrays = ("g", f"const {t}*"), ("x", f"const {t}*"), ("weight", f"const {t}*")
+    arrays = ("dy", f"const {t}*"), ("y", f"const {t}*"), ("x", f"const {t}*"), ("weight", f"const {t}*")
     statistics = ("mean", "const float*"), ("scale", "const float*")
-    sizes = ("rows", "long long"), ("columns", "int"), ("vectors", "int")
-    return Layout(f"BackwardArguments<{t}>", (*written, *arrays, *statistics, *sizes))
+    sizes = ("rows", "long long"), ("columns", "int")
+    options = ("vectors", "int"), ("activation", "int")
+    return Layout(f"BackwardArguments<{t}>", (*written, *arrays, *statistics, *sizes, *options))
 
 
 @functools.cache

@@ -41,12 +41,12 @@ class _Norm(Module):
         self.running_var = Buffer(parameters.ones(shape, dtype, device)) if track_running_stats else None
         self.num_batches_tracked = Buffer(asarray(0, "int64", device=device)) if track_running_stats else None
 
-    def _evaluated(self, x: Any) -> Any:
+    def _evaluated(self, x: Any, activation: str | None = None) -> Any:
         """x normalised with the running statistics; None where those are not to be used."""
         if self.training or self.running_mean is None or self.running_var is None:
             return None
         mean, var = self.running_mean.value, self.running_var.value
-        return ops.batch_norm_eval(x, mean, var, self.weight, self.bias, eps=self.eps)
+        return ops.batch_norm_eval(x, mean, var, self.weight, self.bias, eps=self.eps, activation=activation)
 
     def _move(self, mean: Any, var: Any, count: int, part: Any) -> None:
         """Moves the running statistics towards those of ``count`` elements, whose var is without correction."""
@@ -68,6 +68,7 @@ class _BatchNorm(_Norm):
     x (N, num_features, *S) -> y of the same shape; weight and bias (num_features,). Training normalises with the statistics
     of the batch and moves running_mean and running_var (with correction) towards them by the part ``momentum``, None: so that
     they are the averages over all batches. Evaluation normalises with those, without track_running_stats with the batch's.
+    ``layer(x, activation="relu")`` (or "tanh", "sigmoid") applies an activation in the same step, as Sequential asks for.
     """
 
     def __init__(
@@ -76,13 +77,13 @@ class _BatchNorm(_Norm):
     ) -> None:  # fmt: skip
         self._set(num_features, eps, momentum, affine, track_running_stats, device, dtype)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, activation: str | None = None) -> Any:
         ranks = (2, 3) if self.dims == 1 else (self.dims + 2,)
         check_rank(self, x, ranks, "(N, C) or (N, C, L)" if self.dims == 1 else f"(N, C, *S) with {self.dims} axes S")
         check_features(self, x, 1, self.num_features, "num_features")
-        y = self._evaluated(x)
+        y = self._evaluated(x, activation)
         if y is None:
-            y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps)
+            y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps, activation=activation)
             if self.num_batches_tracked is not None:
                 count = x.shape[0] * math.prod(x.shape[2:])
                 self._track(self.num_batches_tracked, unbox(mean), unbox(var), count)

@@ -17,6 +17,7 @@ class LayerNorm(Module):
     """Each sample brought to mean 0 and variance 1 over its last axes, then scaled and shifted.
 
     x (..., *normalized_shape) -> y of the same shape; weight and bias normalized_shape, which may be one integer.
+    ``layer(x, activation="relu")`` (or "tanh", "sigmoid") applies an activation in the same step, as Sequential asks for.
     """
 
     def __init__(
@@ -30,9 +31,11 @@ class LayerNorm(Module):
         self.weight = parameters.ones(self.normalized_shape, dtype, device) if elementwise_affine else None
         self.bias = parameters.zeros(self.normalized_shape, dtype, device) if elementwise_affine and bias else None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, activation: str | None = None) -> Any:
         _check_trailing(self, x, self.normalized_shape)
-        return ops.layer_norm(x, self.weight, self.bias, normalized_shape=self.normalized_shape, eps=self.eps)
+        return ops.layer_norm(
+            x, self.weight, self.bias, normalized_shape=self.normalized_shape, eps=self.eps, activation=activation
+        )
 
     def extra_repr(self) -> str:
         options = f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
@@ -68,7 +71,7 @@ class RMSNorm(Module):
 class GroupNorm(Module):
     """Groups of neighbouring channels brought to mean 0 and variance 1 in each sample, then scaled and shifted.
 
-    x (N, num_channels, *S) -> y of the same shape; weight and bias (num_channels,).
+    x (N, num_channels, *S) -> y of the same shape; weight and bias (num_channels,). ``activation`` as in LayerNorm.
     """
 
     def __init__(
@@ -86,9 +89,11 @@ class GroupNorm(Module):
         self.weight = parameters.ones((num_channels,), dtype, device) if affine else None
         self.bias = parameters.zeros((num_channels,), dtype, device) if affine else None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, activation: str | None = None) -> Any:
         check_features(self, x, 1, self.num_channels, "num_channels")
-        return ops.group_norm(x, self.weight, self.bias, num_groups=self.num_groups, eps=self.eps)
+        return ops.group_norm(
+            x, self.weight, self.bias, num_groups=self.num_groups, eps=self.eps, activation=activation
+        )
 
     def extra_repr(self) -> str:
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"

@@ -8,16 +8,27 @@ from ..cpu import group_norm as cpu
 from ..cuda import group_norm as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
-from ._normalise import affine, check_eps, check_floating, check_parameters, standardised, widened
+from ._normalise import (
+    activated,
+    affine,
+    check_activation,
+    check_eps,
+    check_floating,
+    check_parameters,
+    standardised,
+    widened,
+)
 
 __all__ = ["group_norm"]
 
 
-def reference(x: Any, weight: Any = None, bias: Any = None, *, num_groups: int, eps: float = 1e-5) -> Any:
+def reference(
+    x: Any, weight: Any = None, bias: Any = None, *, num_groups: int, eps: float = 1e-5, activation: str | None = None
+) -> Any:
     """(x - mean) / sqrt(var + eps) * weight + bias, mean and var over a sample's group of channels (Wu and He 2018).
 
     x (N, C, *S) -> y of the same shape; weight and bias (C,) or None. The C channels are num_groups groups of neighbours.
-    float16 is computed in float32.
+    float16 is computed in float32. activation: None, "relu", "tanh" or "sigmoid", applied to the result.
     """
     xp = namespace(x, weight, bias)
     check_floating(xp, x)
@@ -28,9 +39,11 @@ def reference(x: Any, weight: Any = None, bias: Any = None, *, num_groups: int, 
         raise ValueError(f"num_groups: expected a divisor of the {channels} channels, got {num_groups}")
     check_parameters((channels,), weight=weight, bias=bias)
     check_eps(eps)
+    check_activation(activation)
     grouped = xp.reshape(widened(xp, x), (n, num_groups, channels // num_groups, *sizes))
     y, _, _ = standardised(xp, grouped, tuple(range(2, grouped.ndim)), eps)
-    return affine(xp, xp.reshape(y, x.shape), weight, bias, (channels,) + (1,) * len(sizes), x.dtype)
+    y = affine(xp, xp.reshape(y, x.shape), weight, bias, (channels,) + (1,) * len(sizes), x.dtype)
+    return activated(y, activation)
 
 
 group_norm = Primitive(reference, name="group_norm")

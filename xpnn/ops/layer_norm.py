@@ -8,24 +8,36 @@ from ..cpu import layer_norm as cpu
 from ..cuda import layer_norm as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
-from ._normalise import affine, check_eps, check_floating, check_parameters, standardised, widened
+from ._normalise import (
+    activated,
+    affine,
+    check_activation,
+    check_eps,
+    check_floating,
+    check_parameters,
+    standardised,
+    widened,
+)
 
 __all__ = ["layer_norm", "trailing_axes"]
 
 
 def reference(
-    x: Any, weight: Any = None, bias: Any = None, *, normalized_shape: tuple[int, ...], eps: float = 1e-5
-) -> Any:
+    x: Any, weight: Any = None, bias: Any = None, *, normalized_shape: tuple[int, ...], eps: float = 1e-5,
+    activation: str | None = None,
+) -> Any:  # fmt: skip
     """(x - mean) / sqrt(var + eps) * weight + bias over the last axes, var without correction (Ba et al. 2016).
 
     x (..., *normalized_shape) -> y of the same shape; weight and bias normalized_shape or None. float16 is computed in float32.
+    activation: None, "relu", "tanh" or "sigmoid", applied to the result.
     """
     xp = namespace(x, weight, bias)
     axes = trailing_axes(xp, x, normalized_shape)
     check_parameters(tuple(normalized_shape), weight=weight, bias=bias)
     check_eps(eps)
+    check_activation(activation)
     y, _, _ = standardised(xp, widened(xp, x), axes, eps)
-    return affine(xp, y, weight, bias, tuple(normalized_shape), x.dtype)
+    return activated(affine(xp, y, weight, bias, tuple(normalized_shape), x.dtype), activation)
 
 
 layer_norm = Primitive(reference, name="layer_norm")
