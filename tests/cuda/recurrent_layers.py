@@ -23,6 +23,7 @@ from .emulated import FEW, Emulator, emulating
 
 __all__ = [
     "DTYPES",
+    "ERRORS",
     "LAYERS",
     "STATES",
     "assert_near_float64",
@@ -30,6 +31,7 @@ __all__ = [
     "exactly",
     "faulty",
     "layers",
+    "like",
     "primitive",
     "run",
 ]
@@ -89,7 +91,7 @@ def run(name: str, arrays: Any, options: Any) -> tuple[list[Any], list[Any]]:
     """(outputs, gradients of all arrays that are there, without the lengths), for the same numbers as gradients of the outputs."""
     layer, need = LAYERS[name], tuple(a is not None for a in arrays[:-1])
     outputs, residuals = layer.forward(*arrays, need=(*need, False), **options)
-    gs = tuple(_like(i, y) for i, y in enumerate(outputs))
+    gs = tuple(like(i, y) for i, y in enumerate(outputs))
     gradients, again = (layer.backward(residuals, gs, (*need, False)) for _ in range(2))
     assert gradients[-1] is None and [g is not None for g in gradients[:-1]] == list(need)
     for x, y in zip(gradients[:-1], again, strict=False):
@@ -110,10 +112,10 @@ def exactly(name: str, arrays: Any, options: Any) -> tuple[list[Any], list[Any]]
 
     out, pullback = vjp(call, *[exact[i] for i in places])
     outputs = list(tree.leaves(out))
-    return outputs, list(pullback(tuple(_like(i, y) for i, y in enumerate(outputs))))
+    return outputs, list(pullback(tuple(like(i, y) for i, y in enumerate(outputs))))
 
 
-def _like(seed: int, y: Any) -> Any:
+def like(seed: int, y: Any) -> Any:
     """Random numbers that every dtype holds exactly."""
     return (np.random.default_rng(seed).integers(-64, 65, size=y.shape) / 32).astype(y.dtype)
 
