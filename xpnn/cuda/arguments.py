@@ -40,7 +40,7 @@ template <class A> struct xpnn_same<A, A> { static constexpr bool value = true; 
 class Layout:
     """A struct of the kernel file: its name in C++ and its fields, pairs (name, type in C++'s words), in order.
 
-    `const T*` is an array that is only read, `T*` one that is written; anything else is a number passed by value.
+    `const T*` is an array that is only read, `T*` one that is written; anything else is a number passed by value, `int[3]` three.
     """
 
     struct: str
@@ -49,7 +49,7 @@ class Layout:
     @functools.cached_property
     def dtype(self) -> np.dtype[Any]:
         """The struct as a NumPy dtype, aligned as C++ aligns it."""
-        return np.dtype([(name, "u8" if _element(kind) else ELEMENTS[kind]) for name, kind in self.fields], align=True)
+        return np.dtype([(name, *_number(kind)) for name, kind in self.fields], align=True)
 
     @property
     def assertions(self) -> str:
@@ -114,6 +114,14 @@ def address(x: Any) -> int:
 def _element(kind: str) -> str | None:
     """What a pointer points to, None for a number."""
     return kind.removeprefix("const ").rstrip("* ") if kind.endswith("*") else None
+
+
+def _number(kind: str) -> tuple[Any, ...]:
+    """NumPy's words for a field that is an address, a number or several of them."""
+    if _element(kind):
+        return ("u8",)
+    word, _, count = kind.rstrip("]").partition("[")
+    return (ELEMENTS[word], (int(count),)) if count else (ELEMENTS[word],)
 
 
 def _checked(layout: Layout, name: str, x: Any, dtype: str) -> int:
