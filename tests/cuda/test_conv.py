@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 from xpnn import ops
-from xpnn.cuda import conv
+from xpnn.cuda import conv, conv_float, conv_half
 from xpnn.gradients import vjp
 from xpnn.primitive import Primitive
 from xpnn.testing import check_primitive
 
 from .emulated import Emulator, emulating
 
+DTYPES: dict[str, Any] = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 Case = tuple[tuple[Any, ...], dict[str, Any]]
 
 
@@ -72,24 +74,39 @@ CASES = {
 }  # fmt: skip
 
 
-def run(f: Any, arrays: tuple[Any, ...], static: dict[str, Any], dtype: Any) -> list[Any]:
-    """Output and all gradients for a g of small integers."""
-    given = [a.astype(dtype) for a in arrays if a is not None]
-    out, pullback = vjp(lambda *a: f(*a, *(None,) * (3 - len(a)), **static), *given)
-    g = np.random.default_rng(1).integers(-2, 3, out.shape).astype(dtype)
-    return [out, *pullback(g)]
+def gradient(shape: tuple[int, ...]) -> Any:
+    return np.random.default_rng(1).integers(-2, 3, shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
-@pytest.mark.parametrize("name", CASES)
-def test_sums_of_small_integers_are_exact(emulator: Emulator, primitive: Primitive, name: str, last: bool) -> None:
+def expected(arrays: tuple[Any, ...], static: dict[str, Any], g: Any = None) -> list[Any]:
+    """Output and gradients of the reference in float64."""
+    given = [a.astype(np.float64) for a in arrays if a is not None]
+    out, pullback = vjp(lambda *a: ops.conv.reference(*a, *(None,) * (3 - len(a)), **static), *given)
+    return [out, *pullback((gradient(out.shape) if g is None else g).astype(np.float64))]
+
+
+def ours(arrays: tuple[Any, ...], static: dict[str, Any], dtype: Any, g: Any = None) -> list[Any]:
+    """Output and gradients of the kernels: NumPy's differentiable functions know no bfloat16."""
+    given = [a if a is None else a.astype(dtype) for a in arrays]
+    need = (True, True, arrays[2] is not None)
+    out, residuals = conv.forward(*given, **static, need=need)
+    found = conv.backward(residuals, (gradient(out.shape) if g is None else g).astype(dtype), need)
+    return [out, *(a for a in found if a is not None)]
+
+
+# The kernels of float16 and bfloat16 are one template: two cases show that bfloat16 meets the right instruction.
+EXACT = [(name, last, "float32") for name in CASES for last in (False, True)]
+EXACT += [(name, name in ("1-d", "3-d", "17 filters"), "float16") for name in CASES]
+EXACT += [("dilated groups", False, "bfloat16"), ("17 filters", True, "bfloat16")]
+
+
+@pytest.mark.parametrize(("name", "last", "dtype"), EXACT)
+def test_sums_of_small_integers_are_exact(emulator: Emulator, name: str, last: bool, dtype: str) -> None:
     arrays, static = case(*CASES[name], last=last)
     assert conv.refusal(*arrays, **static) is None
-    for x, y in zip(
-        run(primitive, arrays, static, np.float32), run(ops.conv.reference, arrays, static, np.float64), strict=True
-    ):
-        assert x.dtype == np.float32
-        np.testing.assert_array_equal(x, y)
+    for x, y in zip(ours(arrays, static, DTYPES[dtype]), expected(arrays, static), strict=True):
+        assert x.dtype == DTYPES[dtype]
+        np.testing.assert_array_equal(x, y.astype(x.dtype))
 
 
 def test_it_agrees_with_the_reference(emulator: Emulator, primitive: Primitive) -> None:
@@ -104,13 +121,16 @@ def test_it_agrees_with_the_reference(emulator: Emulator, primitive: Primitive) 
     assert {plan.entry.partition("<")[0] for plan in emulator.launched} == {"conv_gather", "conv_weight"}
 
 
-def test_the_large_tile(emulator: Emulator, primitive: Primitive) -> None:
-    """Chosen where there are blocks enough for a whole GPU: thin positions, so that the emulator has little to do."""
-    emulator.schedules = emulator.schedules[:1]
-    arrays, static = case((1, 1, 66 * 128 + 5), 68 * 4 - 1, (1,))
-    y = primitive(*arrays, **static)
-    assert emulator.launched[-1].entry == "conv_gather<128, 64, 8, 8, false>"
-    np.testing.assert_array_equal(y, ops.conv.reference(*arrays, **static))
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
+def test_the_large_tile(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, dtype: str, last: bool) -> None:
+    """Chosen where there are blocks enough for a whole GPU; here for two, of a shape that no other test has."""
+    monkeypatch.setattr(conv_float, "_ENOUGH_BLOCKS", 1)
+    monkeypatch.setattr(conv_half, "_ENOUGH_BLOCKS", 1)
+    arrays, static = case((1, 6, 12, 11), 67, (2, 3), last=last)
+    y, _ = conv.forward(*(a if a is None else a.astype(DTYPES[dtype]) for a in arrays), **static, need=(False,) * 3)
+    assert "128, 64, " in emulator.launched[-1].entry
+    np.testing.assert_array_equal(y, expected(arrays, static)[0])
 
 
 def test_a_shared_sum_has_the_same_bits_again(emulator: Emulator) -> None:
@@ -123,6 +143,56 @@ def test_a_shared_sum_has_the_same_bits_again(emulator: Emulator) -> None:
     np.testing.assert_allclose(once[2], y.sum((0, 2, 3), dtype=np.float64), rtol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_in_16_bits_only_the_result_is_rounded(emulator: Emulator, dtype: str) -> None:
+    """Half a unit in the last place of the result, and what float32 sums lose; more than one step of the sum, several shares."""
+    rng = np.random.default_rng(0)
+    for name in ("dilated groups", "deep"):
+        arrays, static = case(*CASES.get(name, ((2, 24, 6, 6), 20, (3, 3), 1, (1, 1))))
+        own = tuple(a if a is None else rng.normal(size=a.shape).astype(DTYPES[dtype]) for a in arrays)
+        g = rng.normal(size=expected(arrays, static)[0].shape).astype(DTYPES[dtype])
+        for x, y in zip(ours(own, static, DTYPES[dtype], g), expected(own, static, g), strict=True):
+            allowed = (2**-11 if dtype == "float16" else 2**-8) * np.abs(y) + 1e-5 * np.abs(y).max()
+            assert np.all(np.abs(x.astype(np.float64) - y) <= allowed)
+
+
+def test_packed_arrays_are_read_as_they_lie(emulator: Emulator) -> None:
+    """Channels last, a multiple of 8 in each group: only the weight is packed. Beside the grid of 16 bytes everything is."""
+    (x, weight, _), static = case((2, 32, 5, 5), 16, (3, 3), 1, (1, 1), groups=2, last=True)
+    x, weight = x.astype(np.float16), weight.astype(np.float16)
+    room = np.zeros(x.size + 1, np.float16)
+    beside = room[1:].reshape(x.shape)
+    beside[...] = x
+    y, _ = conv.forward(x, weight, None, **static, need=(False,) * 3)
+    assert [plan.grid[1] for plan in emulator.launched if "pack" in plan.entry] == [1]
+    emulator.launched.clear()
+    again, _ = conv.forward(beside, weight, None, **static, need=(False,) * 3)
+    assert [plan.grid[1] for plan in emulator.launched if "pack" in plan.entry] == [2]
+    assert y.tobytes() == again.tobytes()
+    np.testing.assert_array_equal(y, expected((x, weight, None), static)[0])
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_an_activation_is_applied_on_the_way_out(emulator: Emulator, activation: str, dtype: str) -> None:
+    arrays, static = case((2, 3, 6, 6), 6, (3, 3))
+    arrays = tuple(a / 8 for a in arrays)
+    given = [a.astype(DTYPES[dtype]) for a in arrays]
+    y, residuals = conv.forward(*given, **static, activation=activation, need=(True,) * 3)
+    z = expected(arrays, static)[0]
+    apply, slope = {
+        "relu": (lambda z: np.maximum(z, 0), lambda y: y > 0),
+        "tanh": (np.tanh, lambda y: 1 - y * y),
+        "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda y: y * (1 - y)),
+    }[activation]
+    near = 1e-6 if dtype == "float32" else 2e-3
+    np.testing.assert_allclose(y.astype(np.float64), apply(z), rtol=near, atol=near)
+    found = conv.backward(residuals, gradient(y.shape).astype(DTYPES[dtype]), (True,) * 3)
+    wanted = expected(arrays, static, gradient(y.shape) * slope(y.astype(np.float64)))[1:]
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a.astype(np.float64), b, rtol=near, atol=3 * near * np.abs(b).max())
+
+
 def test_what_is_not_wanted_is_not_computed(emulator: Emulator) -> None:
     (x, weight, bias), static = case(*CASES["1-d"])
     y, residuals = conv.forward(x, weight, bias, **static, need=(False, False, True))
@@ -133,17 +203,17 @@ def test_what_is_not_wanted_is_not_computed(emulator: Emulator) -> None:
     assert conv.forward(x, weight, bias, **static, need=(False, False, False))[1] is None
 
 
-def test_strided_and_badly_aligned_arrays(emulator: Emulator, primitive: Primitive) -> None:
+def test_strided_and_badly_aligned_arrays(emulator: Emulator) -> None:
     (x, weight, bias), static = case((2, 4, 8, 8), 20, (3, 3))
     room = np.zeros(x.size + 1, np.float32)
     beside = room[1:].reshape(x.shape)
     beside[...] = x
     for given in (beside, x[:, ::-1, :, ::-1], x.swapaxes(2, 3)):
-        expected = run(ops.conv.reference, (given, weight, bias), static, np.float64)
-        out, pullback = vjp(lambda *a: primitive(*a, **static), given, weight[:, :, ::-1][:, :, ::-1], bias)
-        np.testing.assert_array_equal(out, expected[0])
-        g = np.random.default_rng(1).integers(-2, 3, out.shape).astype(np.float32)
-        for a, b in zip(pullback(g), expected[1:], strict=True):
+        arrays = (given, weight[:, :, ::-1], bias)
+        y, residuals = conv.forward(*arrays, **static, need=(True,) * 3)
+        g = gradient(y.shape).swapaxes(2, 3)
+        found = [y, *conv.backward(residuals, g, (True,) * 3)]
+        for a, b in zip(found, expected(arrays, static, g), strict=True):
             np.testing.assert_array_equal(a, b)
 
 

@@ -1,4 +1,4 @@
-"""conv for CuPy: implicit matrix products, forward and both gradients; no matrix of columns is ever laid out."""
+"""conv for CuPy: implicit matrix products for the forward and both gradients; no matrix of columns is ever laid out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..cpu.windows import Pairs
-from . import bias_activation, conv_float
+from . import bias_activation, conv_float, conv_half
 from .arrays import contiguous
 from .conv_shape import ACTIVATIONS, Convolution
 from .dtypes import dtype_name, refuse_dtypes
@@ -37,10 +37,8 @@ def refusal(
         return "shapes"
     if 0 in x.shape or 0 in weight.shape:
         return "size 0"
-    if dtype_name(x.dtype) != "float32":
-        return f"dtype {x.dtype}"
     conv = _convolution(x, weight, stride, padding, dilation, groups, data_format)
-    return conv.refusal() or refuse_dtypes(x, weight, bias)
+    return refuse_dtypes(x, weight, bias) or conv.refusal()
 
 
 def forward(
@@ -58,7 +56,8 @@ def forward(
 ) -> tuple[Any, Any]:
     conv = _convolution(x, weight, stride, padding, dilation, groups, data_format)
     x, weight = contiguous(x), contiguous(weight)
-    y = conv_float.forward(x, weight, None if bias is None else contiguous(bias), conv, activation)
+    bias = None if bias is None else contiguous(bias)
+    y = _family(x).forward(x, weight, bias, conv, activation)
     if True not in need:
         return y, None
     return y, (x if need[1] else None, weight, x.shape, y if activation is not None else None, activation, conv)
@@ -71,13 +70,15 @@ def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, An
         rows = (dz.shape[0] * dz.shape[1], -1)
         dz, _ = bias_activation.backward(dz.reshape(rows), y.reshape(rows), activation, dx=True, db=False)
         dz = dz.reshape(y.shape)
-    dx = conv_float.input_gradient(dz, weight, conv, shape) if need[0] else None
-    dw, db = None, None
-    if need[1]:
-        dw, db = conv_float.weight_gradient(dz, x, conv, weight.shape, bias=need[2])
-    elif need[2]:
+    dx, dw, db = _family(dz).gradients(dz, x, weight, conv, shape, dx=need[0], dw=need[1], db=need[1] and need[2])
+    if need[2] and not need[1]:
         db = _bias_gradient(dz, conv)
     return dx, dw, db
+
+
+def _family(x: Any) -> Any:
+    """The kernels for the dtype of x."""
+    return conv_float if dtype_name(x.dtype) == "float32" else conv_half
 
 
 def _bias_gradient(dz: Any, conv: Convolution) -> Any:

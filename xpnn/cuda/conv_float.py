@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from math import prod
 from typing import Any, NamedTuple
 
 from ..namespace.libraries import raw_namespace
 from . import conv_combine
 from .arguments import Layout
 from .arrays import is_aligned
-from .conv_shape import ACTIVATIONS, AXIS_FIELDS, Convolution, axis_values, strides
-from .conv_taps import phases
+from .conv_shape import AXIS_FIELDS, Convolution, axis_values, gather_layout, gather_values, strides
 from .launch import launch
 from .plan import Plan
 
-__all__ = ["forward", "gather_plan", "input_gradient", "instantiations", "weight_gradient", "weight_plan"]
+__all__ = ["forward", "gather_plan", "gradients", "instantiations", "weight_plan"]
 
 _FILE = "conv_float.cu"
 # As in the kernel files.
@@ -48,15 +46,21 @@ def forward(x: Any, weight: Any, bias: Any, conv: Convolution, activation: str |
     return y
 
 
-def input_gradient(g: Any, weight: Any, conv: Convolution, shape: tuple[int, ...]) -> Any:
-    """The gradient of x, of that shape, for the gradient g of y."""
-    dx = raw_namespace(g).empty(shape, dtype=g.dtype)
-    _gather(dx, g, weight, None, conv, None, gradient=True)
-    return dx
+def gradients(
+    g: Any, x: Any, weight: Any, conv: Convolution, shape: tuple[int, ...], *, dx: bool, dw: bool, db: bool
+) -> tuple[Any, Any, Any]:
+    """The gradients of x, of that shape, of the weight and of the bias for the gradient g of y; None for what is not wanted.
+
+    db only along with dw.
+    """
+    own = None
+    if dx:
+        own = raw_namespace(g).empty(shape, dtype=g.dtype)
+        _gather(own, g, weight, None, conv, None, gradient=True)
+    return own, *(_weight_gradient(g, x, conv, weight.shape, bias=db) if dw else (None, None))
 
 
-def weight_gradient(g: Any, x: Any, conv: Convolution, shape: tuple[int, ...], *, bias: bool) -> tuple[Any, Any]:
-    """(the gradient of the weight, of that shape; that of the bias, or None)."""
+def _weight_gradient(g: Any, x: Any, conv: Convolution, shape: tuple[int, ...], *, bias: bool) -> tuple[Any, Any]:
     xp = raw_namespace(g)
     plan, values = weight_plan(conv)
     dw = xp.empty(shape, dtype=g.dtype)
@@ -65,8 +69,7 @@ def weight_gradient(g: Any, x: Any, conv: Convolution, shape: tuple[int, ...], *
     if splits == 1:
         launch(plan, plan.layout(dw=dw, db=db, parts=None, x=x, dy=g, **values))
         return dw, db
-    pitch = conv.channels * conv.taps + 1
-    parts = xp.empty((splits, shape[0], pitch), dtype=xp.float32)
+    parts = xp.empty((splits, shape[0], conv.channels * conv.taps + 1), dtype=xp.float32)
     launch(plan, plan.layout(dw=None, db=None, parts=parts, x=x, dy=g, **values))
     conv_combine.combine(dw, db, parts, column_channel=conv.taps, column_tap=1)
     return dw, db
@@ -84,29 +87,24 @@ def gather_plan(
     conv: Convolution, activation: str | None, *, gradient: bool, aligned: bool
 ) -> tuple[Plan, dict[str, Any]]:
     """The launch of the forward or of the input gradient, and the numbers of its struct; aligned: `out` is."""
-    axes = conv.axes(gradient)
     channels, outputs = (conv.filters, conv.channels) if gradient else (conv.channels, conv.filters)
-    sources, targets = (conv.out, conv.sizes) if gradient else (conv.sizes, conv.out)
-    in_image, in_channel, in_stride = strides(conv.groups * channels, sources, conv.last)
-    out_image, out_channel, out_stride = strides(conv.groups * outputs, targets, conv.last)
-    rows = conv.batch * prod(-(-axis.target // axis.out_step) for axis in axes)
-    whole = outputs if conv.last else prod(targets) if phases(axes) == 1 else 1
-    tile = _gather_tile(rows, outputs, conv.groups * phases(axes))
-    steps = (conv.taps, conv.channels * conv.taps)
-    values = {
-        "batch": conv.batch, "in_image": in_image, "out_image": out_image,
-        "groups": conv.groups, "channels": channels, "outputs": outputs,
-        "in_channel": in_channel, "out_channel": out_channel,
-        "weight_group": conv.filters * conv.channels * conv.taps,
-        "weight_output": steps[0 if gradient else 1], "weight_channel": steps[1 if gradient else 0], "weight_tap": 1,
-        "activation": ACTIVATIONS[activation], "vector": int(aligned and whole % 4 == 0),
-        **axis_values(axes), "in_stride": in_stride, "out_stride": out_stride,
-    }  # fmt: skip
+    sources = conv.out if gradient else conv.sizes
+    filter_, channel = conv.channels * conv.taps, conv.taps
+    values, rows, phases = gather_values(
+        conv,
+        activation,
+        gradient=gradient,
+        channels=channels,
+        source=strides(conv.groups * channels, sources, conv.last),
+        weight=(conv.filters * filter_, *((channel, filter_) if gradient else (filter_, channel)), 1),
+        vector=4 if aligned else 1,
+    )
+    tile = _gather_tile(rows, outputs, conv.groups * phases)
     plan = Plan(
         file=_FILE,
         entry=f"conv_gather<{tile.bm}, {tile.bn}, {tile.tm}, {tile.tn}, {str(conv.last).lower()}>",
-        layout=_GATHER,
-        grid=(-(-rows // tile.bm) * -(-outputs // tile.bn), conv.groups, phases(axes)),
+        layout=gather_layout("float"),
+        grid=(-(-rows // tile.bm) * -(-outputs // tile.bn), conv.groups, phases),
         block=(_THREADS, 1, 1),
         shared=_shared(tile, conv.last),
         bytes=4 * sum(conv.elements),
@@ -118,18 +116,17 @@ def gather_plan(
 @functools.lru_cache(1024)
 def weight_plan(conv: Convolution) -> tuple[Plan, dict[str, Any]]:
     """The launch of the weight gradient, whose third axis shares the sum over all positions, and the numbers of its struct."""
-    axes = conv.axes(gradient=False)
-    in_image, in_channel, in_stride = strides(conv.groups * conv.channels, conv.sizes, conv.last)
-    out_image, out_channel, out_stride = strides(conv.groups * conv.filters, conv.out, conv.last)
+    source = strides(conv.groups * conv.channels, conv.sizes, conv.last)
+    target = strides(conv.groups * conv.filters, conv.out, conv.last)
     tile = _FEW_FILTERS if conv.filters <= _FEW_FILTERS.bm else _WEIGHT
     columns = conv.channels * conv.taps
     tiles = -(-conv.filters // tile.bm) * -(-columns // tile.bn)
     chunk, splits = conv_combine.shares(conv.positions, tiles * conv.groups, _BK)
     values = {
-        "batch": conv.batch, "in_image": in_image, "out_image": out_image, "chunk": chunk,
+        "batch": conv.batch, "in_image": source.image, "out_image": target.image, "chunk": chunk,
         "groups": conv.groups, "channels": conv.channels, "outputs": conv.filters,
-        "in_channel": in_channel, "out_channel": out_channel, "weight_tap": 1,
-        **axis_values(axes), "in_stride": in_stride, "out_stride": out_stride,
+        "in_channel": source.channel, "out_channel": target.channel, "weight_tap": 1,
+        **axis_values(conv.axes(gradient=False), source, target),
     }  # fmt: skip
     parts = 2 * splits * conv.groups * conv.filters * (columns + 1) if splits > 1 else 0
     plan = Plan(
@@ -167,20 +164,12 @@ def _shared(tile: _Tile, last: bool) -> int:
     return 4 * max(stages, tile.bn * (tile.bm + 4)) + _TAPS_BYTES + tile.bm * (32 if last else 8)
 
 
-_LONGS = tuple((name, "long long") for name in ("batch", "in_image", "out_image"))
-_INTS = ("groups", "channels", "outputs", "in_channel", "out_channel")
-_GATHER = Layout(
-    "GatherArguments<float>",
-    (
-        ("out", "float*"), ("in", "const float*"), ("weight", "const float*"), ("bias", "const float*"), *_LONGS,
-        *((name, "int") for name in (*_INTS, "weight_group", "weight_output", "weight_channel", "weight_tap")),
-        ("activation", "int"), ("vector", "int"), *AXIS_FIELDS,
-    ),
-)  # fmt: skip
 _WEIGHTS = Layout(
     "WeightArguments",
     (
-        ("dw", "float*"), ("db", "float*"), ("parts", "float*"), ("x", "const float*"), ("dy", "const float*"), *_LONGS,
-        ("chunk", "long long"), *((name, "int") for name in (*_INTS, "weight_tap")), *AXIS_FIELDS,
+        ("dw", "float*"), ("db", "float*"), ("parts", "float*"), ("x", "const float*"), ("dy", "const float*"),
+        *((name, "long long") for name in ("batch", "in_image", "out_image", "chunk")),
+        *((name, "int") for name in ("groups", "channels", "outputs", "in_channel", "out_channel", "weight_tap")),
+        *AXIS_FIELDS,
     ),
 )  # fmt: skip

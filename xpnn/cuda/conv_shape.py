@@ -7,13 +7,27 @@ from math import prod
 from typing import Any, NamedTuple
 
 from ..cpu.windows import Pairs, output_sizes
+from .arguments import Layout
 from .conv_taps import AXES, Axis, forward_axes, gradient_axes, phases
 
-__all__ = ["ACTIVATIONS", "AXIS_FIELDS", "Convolution", "axis_values", "strides"]
+__all__ = [
+    "ACTIVATIONS",
+    "AXIS_FIELDS",
+    "PACKED",
+    "Convolution",
+    "Strides",
+    "axis_values",
+    "gather_layout",
+    "gather_values",
+    "padded",
+    "strides",
+]
 
 # The kernels' numbers of the activations.
 ACTIVATIONS = {None: 0, "relu": 1, "tanh": 2, "sigmoid": 3}
 AXIS_FIELDS = (*((name, f"int[{AXES}]") for name in Axis._fields), ("in_stride", "int[3]"), ("out_stride", "int[3]"))
+
+PACKED = 8  # elements of 16 bits that the tensor cores' kernels move at once
 
 _MOST_TAPS = 384  # as in conv.cuh
 _MOST_BLOCKS = 65535  # of a grid's second and third axis
@@ -86,10 +100,14 @@ def _refusal(conv: Convolution) -> str | None:
         return f"{conv.groups} groups"
     if phases(conv.axes(gradient=True)) > _MOST_BLOCKS:
         return f"stride {conv.stride}"
-    x, weight, y = conv.elements
-    if max(x, y) // conv.batch > _LARGEST or weight > _LARGEST:
+    # Packed, the channels of a group are a multiple of PACKED.
+    x, y = (
+        conv.groups * padded(channels) * prod(sizes)
+        for channels, sizes in ((conv.channels, conv.sizes), (conv.filters, conv.out))
+    )
+    if max(x, y, conv.groups * padded(conv.channels) * padded(conv.filters) * conv.taps) > _LARGEST:
         return f"images or a weight of more than {_LARGEST} elements"
-    if max(_reach(conv, x // conv.batch), _reach(conv, y // conv.batch)) > _INT:
+    if max(_reach(conv, x), _reach(conv, y)) > _INT:
         return "padding or dilation beyond the reach of an int"
     return None
 
@@ -102,13 +120,71 @@ def _reach(conv: Convolution, image: int) -> int:
     return image + max(image // min(*conv.sizes, *conv.out), 1) * sum(beyond)
 
 
-def strides(channels: int, sizes: tuple[int, ...], last: bool) -> tuple[int, int, tuple[int, ...]]:
-    """The elements from one image, channel and place along each axis to the next, of (N, C, *sizes) or (N, *sizes, C)."""
+def padded(channels: int) -> int:
+    """The channels of a group when it is packed."""
+    return -(-channels // PACKED) * PACKED
+
+
+class Strides(NamedTuple):
+    """The elements from one image, channel and place along each axis to the next."""
+
+    image: int
+    channel: int
+    axes: tuple[int, ...]
+
+
+def strides(channels: int, sizes: tuple[int, ...], last: bool) -> Strides:
+    """Those of (N, channels, *sizes), or of (N, *sizes, channels)."""
     unit = channels if last else 1
     steps = tuple(unit * prod(sizes[i + 1 :]) for i in range(len(sizes)))
-    return channels * prod(sizes), 1 if last else prod(sizes), (*(0,) * (AXES - len(sizes)), *steps)
+    return Strides(channels * prod(sizes), 1 if last else prod(sizes), (*(0,) * (AXES - len(sizes)), *steps))
 
 
-def axis_values(axes: tuple[Axis, ...]) -> dict[str, Any]:
-    """The fields of a kernel's struct that say what an Axis says."""
-    return {name: tuple(getattr(axis, name) for axis in axes) for name in Axis._fields}
+def axis_values(axes: tuple[Axis, ...], source: Strides, target: Strides) -> dict[str, Any]:
+    """The fields AXIS_FIELDS of a kernel's struct."""
+    values: dict[str, Any] = {name: tuple(getattr(axis, name) for axis in axes) for name in Axis._fields}
+    return {**values, "in_stride": source.axes, "out_stride": target.axes}
+
+
+def gather_values(
+    conv: Convolution,
+    activation: str | None,
+    *,
+    gradient: bool,
+    channels: int,
+    source: Strides,
+    weight: tuple[int, int, int, int],
+    vector: int,
+) -> tuple[dict[str, Any], int, int]:
+    """(the numbers of a GatherArguments, rows of a phase at most, phases).
+
+    channels: what the kernel counts as such in a group of the source. weight: the elements from one group, output, channel
+    and tap of it to the next. vector: how many elements may leave at once, if the layout allows it.
+    """
+    axes = conv.axes(gradient)
+    outputs, targets = (conv.channels, conv.sizes) if gradient else (conv.filters, conv.out)
+    target = strides(conv.groups * outputs, targets, conv.last)
+    whole = outputs if conv.last else prod(targets) if phases(axes) == 1 else 1
+    names = ("weight_group", "weight_output", "weight_channel", "weight_tap")
+    values = {
+        "batch": conv.batch, "in_image": source.image, "out_image": target.image,
+        "groups": conv.groups, "channels": channels, "outputs": outputs,
+        "in_channel": source.channel, "out_channel": target.channel, **dict(zip(names, weight, strict=True)),
+        "activation": ACTIVATIONS[activation], "vector": int(vector > 1 and whole % vector == 0),
+        **axis_values(axes, source, target),
+    }  # fmt: skip
+    rows = conv.batch * prod(-(-axis.target // axis.out_step) for axis in axes)
+    return values, rows, phases(axes)
+
+
+@functools.cache
+def gather_layout(t: str) -> Layout:
+    """GatherArguments<t> of conv.cuh."""
+    pointers = ("out", f"{t}*"), ("in", f"const {t}*"), ("weight", f"const {t}*"), ("bias", f"const {t}*")
+    longs = ("batch", "in_image", "out_image")
+    ints = (
+        "groups", "channels", "outputs", "in_channel", "out_channel",
+        "weight_group", "weight_output", "weight_channel", "weight_tap", "activation", "vector",
+    )  # fmt: skip
+    numbers = (*((name, "long long") for name in longs), *((name, "int") for name in ints))
+    return Layout(f"GatherArguments<{t}>", (*pointers, *numbers, *AXIS_FIELDS))
