@@ -119,8 +119,9 @@ __device__ __forceinline__ void put(float* tile, const float (&sum)[MI][NI][4], 
 }
 
 // channels of the arguments: chunks of 8 a group; weight (outputs, taps, chunks): weight_channel is 8, and strides as ever.
+// One block an SM is asked for, because without a word ptxas spills on sm_75 to get more.
 template <class T, int BM, int BN, int WM, int WN>
-__global__ void __launch_bounds__(THREADS) conv_gather_half(const __grid_constant__ GatherArguments<T> a) {
+__global__ void __launch_bounds__(THREADS, 1) conv_gather_half(const __grid_constant__ GatherArguments<T> a) {
     constexpr int MI = WM / 16, NI = WN / 8, CHUNKS = BK / CHUNK, ROWS = THREADS / CHUNKS;
     static_assert(BM / WM * (BN / WN) * 32 == THREADS && BM % ROWS == 0 && NI % 2 == 0, "a tile for 4 warps");
     extern __shared__ __align__(128) unsigned char memory[];
