@@ -169,3 +169,12 @@ def test_the_compiler_proves_the_layout_of_several(struct: str, problem: str | N
     else:
         with pytest.raises(nvrtc.CompileError, match=problem):
             nvrtc.compile_kernels(code, ["kernel"], "sm_90")
+
+
+def test_several_numbers_are_one_field() -> None:
+    layout = Layout("Several", (("n", "int"), ("sizes", "int[3]"), ("step", "long long")))
+    found = layout(n=1, sizes=(2, 3, 4), step=5).packed()
+    assert found["sizes"].tolist() == [2, 3, 4] and found.nbytes == 24
+    nvrtc.needs_nvrtc()
+    code = "struct Several { int n; int sizes[3]; long long step; }; __global__ void k(Several s) {}\n"
+    nvrtc.compile_kernels(code + layout.assertions, ["k"], "sm_80")

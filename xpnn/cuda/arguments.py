@@ -72,7 +72,8 @@ class Layout:
     """A struct of the kernel file: its name in C++ and its fields, pairs (name, type in C++'s words), in order.
 
     `const T*` is an array that is only read, `T*` one that is written; `const T*[N]` are up to N arrays whose pointers are in
-    the struct, `const T* const*` any number whose pointers are on the device; anything else is a number passed by value.
+    the struct, `const T* const*` any number whose pointers are on the device; anything else is a number passed by value,
+    `int[3]` three of them.
     """
 
     struct: str
@@ -199,7 +200,8 @@ def _numpy(text: str) -> Any:
     """The NumPy dtype of a field of this type."""
     kind = _kind(text)
     if kind.dtype is None:
-        return ELEMENTS[text]
+        word, _, count = text.rstrip("]").partition("[")
+        return (ELEMENTS[word], (int(count),)) if count else ELEMENTS[word]
     return ("u8", (kind.room,)) if kind.room else "u8"
 
 

@@ -1,0 +1,86 @@
+"""Faults planted in the convolution kernels, one token each: all must be seen, as a wrong number or as the emulator's error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.emulator import EmulatorError, Kernel, build
+from xpnn.cuda import conv
+
+from . import emulated
+from .emulated import emulating
+from .test_conv import case, expected, gradient
+
+CASES: dict[str, Any] = {
+    "strided": ((2, 4, 11, 9), 6, (3, 3), 3, (3, 2), 2, 2),
+    "plain": ((2, 5, 9, 9), 7, (3, 3), 1, (1, 1)),
+    "shared sum": ((5, 2, 12, 12), 3, (2, 2), 1, (1, 0)),
+    "one step": ((2, 5, 9, 9), 7, (2, 2)),
+    "eight": ((2, 8, 6, 6), 8, (3, 3), 1, (1, 1)),
+}
+EPILOGUE_BARRIER = "    __syncthreads();\n#pragma unroll\n    for (int i = 0; i < TM"
+# kernel, dtype, case, a place behind the kernel's name (or in all of the text), what comes there instead
+FAULTS = [
+    ("", "float32", "strided", "(at - first * a.dilation[x])", "(at + first * a.dilation[x])"),
+    ("", "float32", "plain", "unsigned(at[2] + tap.z) <", "unsigned(at[2] + tap.z) <="),
+    ("", "float32", "plain", "n0 + n >= a.outputs", "n0 + n > a.outputs"),
+    ("", "float32", "plain", "if (++i[0] < p.places[0])", "if (++i[0] <= p.places[0])"),
+    ("conv_gather(", "float32", "plain", "copy_async_wait<STAGES - 2>", "copy_async_wait<STAGES - 1>"),
+    ("conv_gather(", "float32", "plain", "__syncthreads();\n        if (s +", "if (s +"),
+    ("conv_gather(", "float32", "plain", EPILOGUE_BARRIER, EPILOGUE_BARRIER.replace("__syncthreads();", "")),
+    ("conv_gather(", "float32", "plain", "along.advance();", ""),
+    ("conv_weight(", "float32", "plain", "n0 + n < all_columns && inside", "inside"),
+    ("conv_weight(", "float32", "strided", "for (int i = 0; i < BK", "for (int i = 1; i < BK"),
+    ("conv_combine(", "float32", "shared sum", "p < a.splits", "p < a.splits - 1"),
+    ("conv_pack(", "float16", "plain", "c0 + i < channels", "c0 + i <= channels"),
+    ("", "float16", "plain", "row % 2 * 4 + chunk", "row % 2 * 3 + chunk"),
+    ("conv_gather_half(", "float16", "plain", "lane / 8 % 2)]", "lane / 16)]"),
+    ("conv_gather_half(", "float16", "plain", "while (channel >= a.channels)", "while (channel > a.channels)"),
+    ("conv_gather_half(", "float16", "one step", "__syncthreads();\n    put", "put"),
+    ("conv_weight_half(", "float16", "eight", "< a.dy_group", "<= a.dy_group"),
+    ("conv_weight_half(", "float16", "plain", "left -= ROWS;", ""),
+    ("conv_weight_half(", "float16", "eight", "k + lane % 8 + lane / 16 * 8", "k + lane % 16"),
+]
+
+
+def is_right(dtype: str, name: str) -> bool:
+    """Whether the kernels compute this case of small integers exactly; raises what the emulator raises."""
+    arrays, static = case(*CASES[name])
+    given = [a if a is None else a.astype(dtype) for a in arrays]
+    need = (True, True, arrays[2] is not None)
+    y, residuals = conv.forward(*given, **static, need=need)
+    found = [y, *conv.backward(residuals, gradient(y.shape).astype(dtype), need)]
+    exact = expected(arrays, static)
+    return all(np.array_equal(a, b) for a, b in zip([a for a in found if a is not None], exact, strict=True))
+
+
+@pytest.mark.parametrize(("kernel", "dtype", "name", "place", "fault"), FAULTS)
+def test_a_planted_fault_is_seen(
+    monkeypatch: pytest.MonkeyPatch, kernel: str, dtype: str, name: str, place: str, fault: str
+) -> None:
+    planted = []
+
+    def faulty(source: str, entry: str) -> Kernel:
+        before, found, behind = source.partition(f" {kernel}const __grid_constant__") if kernel else ("", " ", source)
+        if not found or place not in behind or (kernel and entry.partition("<")[0] != kernel[:-1]):
+            return build(source, entry)
+        planted.append(entry)
+        return build(before + found + behind.replace(place, fault, 1), entry)
+
+    monkeypatch.setattr(emulated, "build", faulty)
+    with emulating(monkeypatch):
+        try:
+            right = is_right(dtype, name)
+        except EmulatorError:
+            right = False
+    assert planted and not right
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("name", CASES)
+def test_without_a_fault_all_is_right(monkeypatch: pytest.MonkeyPatch, dtype: str, name: str) -> None:
+    with emulating(monkeypatch):
+        assert is_right(dtype, name)

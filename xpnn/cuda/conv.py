@@ -1,0 +1,104 @@
+"""conv for CuPy: implicit matrix products for the forward and both gradients; no matrix of columns is ever laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..cpu.windows import Pairs
+from . import bias_activation, conv_float, conv_half
+from .arrays import contiguous
+from .conv_shape import ACTIVATIONS, Convolution
+from .dtypes import dtype_name, refuse_dtypes
+
+__all__ = ["backward", "forward", "refusal"]
+
+
+def refusal(
+    x: Any,
+    weight: Any,
+    bias: Any,
+    *,
+    stride: tuple[int, ...],
+    padding: Pairs,
+    dilation: tuple[int, ...],
+    groups: int = 1,
+    data_format: str = "channels_first",
+    activation: str | None = None,
+) -> str | None:
+    if data_format not in ("channels_first", "channels_last"):
+        return f"data_format {data_format}"
+    if activation not in ACTIVATIONS:
+        return f"activation {activation}"
+    if not 3 <= x.ndim == weight.ndim <= 5 or groups < 1 or weight.shape[0] % groups:
+        return "shapes"
+    channels = x.shape[-1 if data_format == "channels_last" else 1]
+    if channels != weight.shape[1] * groups or (bias is not None and bias.shape != weight.shape[:1]):
+        return "shapes"
+    if 0 in x.shape or 0 in weight.shape:
+        return "size 0"
+    conv = _convolution(x, weight, stride, padding, dilation, groups, data_format)
+    return refuse_dtypes(x, weight, bias) or conv.refusal()
+
+
+def forward(
+    x: Any,
+    weight: Any,
+    bias: Any,
+    *,
+    stride: tuple[int, ...],
+    padding: Pairs,
+    dilation: tuple[int, ...],
+    groups: int = 1,
+    data_format: str = "channels_first",
+    activation: str | None = None,
+    need: tuple[bool, ...],
+) -> tuple[Any, Any]:
+    conv = _convolution(x, weight, stride, padding, dilation, groups, data_format)
+    x, weight = contiguous(x), contiguous(weight)
+    bias = None if bias is None else contiguous(bias)
+    y = _family(x).forward(x, weight, bias, conv, activation)
+    if True not in need:
+        return y, None
+    return y, (x if need[1] else None, weight, x.shape, y if activation is not None else None, activation, conv)
+
+
+def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
+    x, weight, shape, y, activation, conv = residuals
+    dz = contiguous(g)
+    if activation is not None:
+        rows = (dz.shape[0] * dz.shape[1], -1)
+        dz, _ = bias_activation.backward(dz.reshape(rows), y.reshape(rows), activation, dx=True, db=False)
+        dz = dz.reshape(y.shape)
+    dx, dw, db = _family(dz).gradients(dz, x, weight, conv, shape, dx=need[0], dw=need[1], db=need[1] and need[2])
+    if need[2] and not need[1]:
+        db = _bias_gradient(dz, conv)
+    return dx, dw, db
+
+
+def _family(x: Any) -> Any:
+    """The kernels for the dtype of x."""
+    return conv_float if dtype_name(x.dtype) == "float32" else conv_half
+
+
+def _bias_gradient(dz: Any, conv: Convolution) -> Any:
+    """The sum of dz over everything but the channels, where no weight gradient brings it along."""
+    axes = (*range(dz.ndim - 1),) if conv.last else (0, *range(2, dz.ndim))
+    return dz.sum(axis=axes)
+
+
+def _convolution(
+    x: Any,
+    weight: Any,
+    stride: tuple[int, ...],
+    padding: Pairs,
+    dilation: tuple[int, ...],
+    groups: int,
+    data_format: str,
+) -> Convolution:
+    last = data_format == "channels_last"
+    filters, channels, *kernel = weight.shape
+    sizes = x.shape[1:-1] if last else x.shape[2:]
+    return Convolution(
+        x.shape[0], groups, channels, filters // groups, sizes, tuple(kernel), stride, padding, dilation, last
+    )
