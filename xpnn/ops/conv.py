@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 from ..cpu import conv as cpu
+from ..cuda import conv_depthwise
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._windows import Pairs, batched, first_axis, fitting_sizes, pad, per_axis, taps, zero_padding
@@ -51,6 +52,7 @@ def reference(
 
 conv = Primitive(reference, name="conv")
 conv.add("numpy", cpu)
+conv.add("cupy", conv_depthwise)
 
 
 def conv1d(
