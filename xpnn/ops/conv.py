@@ -7,6 +7,7 @@ from typing import Any
 
 from ..cpu import conv as cpu
 from ..cuda import conv as cuda
+from ..cuda import conv_depthwise
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._windows import Pairs, batched, first_axis, fitting_sizes, pad, per_axis, taps, zero_padding
@@ -52,6 +53,7 @@ def reference(
 
 conv = Primitive(reference, name="conv")
 conv.add("numpy", cpu)
+conv.add("cupy", conv_depthwise)
 conv.add("cupy", cuda)
 
 
