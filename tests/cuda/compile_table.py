@@ -1,15 +1,16 @@
 """Every kernel for every target, compiled without a GPU: what ptxas says, as the table of docs/kernels.md.
 
-    python -m tests.cuda.compile_table
+    python -m tests.cuda.compile_table [FILE.cu ...]
 
-writes the table anew. Say in the change why a number rose.
+writes the table anew, or the rows of these files only. Say in the change why a number rose.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 
@@ -42,15 +43,18 @@ _CELL = re.compile(r"(\d+)(?: \+ (\d+) B)?")
 plans = functools.cache(instantiations)
 
 
-@functools.cache
 def compiled(target: str) -> dict[str, Kernel]:
-    """Each instantiation for one target; a file's instantiations share a program, for the sake of time."""
-    found: dict[str, Kernel] = {}
-    for file in sorted({plan.file for plan in plans().values()}):
-        own = [plan for plan in plans().values() if plan.file == file]
-        proofs = "".join({plan.layout.assertions: None for plan in own})
-        found |= compile_kernels(joined(file) + proofs, [plan.entry for plan in own], target)[0]
-    return found
+    """Each instantiation for one target."""
+    files = sorted({plan.file for plan in plans().values()})
+    return {entry: kernel for file in files for entry, kernel in compiled_file(file, target).items()}
+
+
+@functools.cache
+def compiled_file(file: str, target: str) -> dict[str, Kernel]:
+    """Each instantiation of a kernel file for one target; they share a program, for the sake of time."""
+    own = [plan for plan in plans().values() if plan.file == file]
+    proofs = "".join({plan.layout.assertions: None for plan in own})
+    return compile_kernels(joined(file) + proofs, [plan.entry for plan in own], target)[0]
 
 
 def blocks_per_sm(plan: Plan, kernel: Kernel, target: str) -> int:
@@ -83,19 +87,19 @@ def _kernel(cell: str, shared: int) -> Kernel:
     return Kernel(int(numbers[1]), int(numbers[2] or 0), shared)
 
 
-def written() -> Iterator[str]:
-    """The lines of the table."""
+def written(kept: dict[str, str]) -> Iterator[str]:
+    """The lines of the table; kept: rows that stay as they are, by entry."""
     yield f"NVRTC {version()}. Registers of a thread, and bytes spilled where there are any; bytes of static shared memory;"
     yield f"blocks that an SM of {TIMED} holds; seconds to compile the instantiation alone for {TIMED}, where this was written."
     for file in sorted({plan.file for plan in plans().values()}):
         yield ""
         yield f"| {file} | {' | '.join(TARGETS)} | shared | blocks | s |"
         yield f"|---|{'---|' * (len(TARGETS) + 3)}"
-        yield from (_row(plan) for plan in plans().values() if plan.file == file)
+        yield from (kept.get(plan.entry) or _row(plan) for plan in plans().values() if plan.file == file)
 
 
 def _row(plan: Plan) -> str:
-    kernels = {target: compiled(target)[plan.entry] for target in TARGETS}
+    kernels = {target: compiled_file(plan.file, target)[plan.entry] for target in TARGETS}
     cells = [f"{k.registers} + {k.spills} B" if k.spills else str(k.registers) for k in kernels.values()]
     shared = max(kernel.shared for kernel in kernels.values())
     seconds = compile_kernels(plan.source, [plan.entry], TIMED)[1]
@@ -103,12 +107,16 @@ def _row(plan: Plan) -> str:
     return f"| `{plan.entry}` | {' | '.join(cells)} | {shared} | {blocks} | {seconds:.2f} |"
 
 
-def main() -> None:
+def main(files: Sequence[str]) -> None:
     text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(_BEGIN)
-    after = rest.partition(_END)[2]
-    PAGE.write_text("\n".join([before + _BEGIN, *written(), _END + after]), encoding="utf-8")
+    table, _, after = rest.partition(_END)
+    rows = {line.split("`")[1]: line for line in table.splitlines() if line.startswith("| `")}
+    kept = {
+        entry: row for entry, row in rows.items() if files and entry in plans() and plans()[entry].file not in files
+    }
+    PAGE.write_text("\n".join([before + _BEGIN, *written(kept), _END + after]), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
