@@ -15,7 +15,7 @@
 //   step: zx, zh, the state before (Lstm: c, replaced by the next one; Gru: h) -> the next h, and in `kept` what back wants;
 //   back: the gradient d of the next h, and dc of the next c (replaced by that of c before) -> the gradients dx of zx and dh of zh,
 //         and as its value what reaches the h before directly. before, after: c (Lstm), h (others).
-// recurrent: dx and dh are the same. Of what is kept, Lstm has i, f, g, o; Gru r, z, n and, beside the gates, zh of n; Rnn h'.
+// same: dx and dh are. What is kept: Lstm i, f, g, o; Gru r, z, n and, beside the gates, zh of n; Rnn h', which the states have.
 struct Lstm {
     static constexpr int gates = 4, kept = 4;
     static constexpr bool has_c = true, keeps_gates = true, same = true;

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.emulator import SCHEDULES, EmulatorError
+from xpnn.cuda import recurrent
 from xpnn.cuda import recurrent_persistent as persistent
 from xpnn.cuda.recurrent_kernels import GRU, LSTM, RNN
 from xpnn.testing import check_primitive
@@ -29,7 +30,7 @@ def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
 @pytest.fixture
 def few_processors(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """So that small batches have blocks of several rows: five rows of gru, say, one block of three and one of two."""
-    caches = (persistent.forward_plan, persistent.backward_plan, persistent._pays)
+    caches = (persistent.forward_plan, persistent.backward_plan, persistent.pays)
     for cache in caches:
         cache.cache_clear()
     monkeypatch.setattr(persistent, "_PROCESSORS", 2)
@@ -128,22 +129,31 @@ def test_a_planted_fault_is_found(
 
 
 def test_shapes_and_the_environment_say_which_way_a_layer_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def way(cell: Any, dtype: str, times: int, batch: int, hidden: int) -> str:
+        chosen = recurrent._way(cell, np.empty(0, DTYPES[dtype]), times, batch, hidden)
+        return chosen.__name__.rpartition("_")[2]
+
     monkeypatch.delenv("XPNN_RECURRENT", raising=False)
     for shape in [(100, 16, 64), (1000, 1, 128), (28, 128, 128), (1, 1, 1)]:
-        assert persistent.chosen(GRU, "float32", *shape)
-        assert persistent.chosen(LSTM, "float16", *shape)
-    assert not persistent.chosen(LSTM, "float32", 100, 16, 97)
-    assert not persistent.chosen(GRU, "bfloat16", 100, 16, 129)
-    assert not persistent.chosen(RNN, "float32", 100, 16, 64)
-    assert not persistent.chosen(GRU, "float32", 100, 65536, 128)
+        assert way(GRU, "float32", *shape) == way(LSTM, "float16", *shape) == "persistent"
+    assert way(LSTM, "float32", 100, 16, 97) == "step"
+    assert way(GRU, "bfloat16", 100, 16, 129) == "step"
+    assert way(RNN, "float32", 100, 16, 64) == "step"
+    assert way(GRU, "float32", 100, 65536, 128) == "step"
     monkeypatch.setenv("XPNN_RECURRENT", "steps")
-    assert not persistent.chosen(GRU, "float32", 100, 16, 64)
+    assert way(GRU, "float32", 100, 16, 64) == "step"
     monkeypatch.setenv("XPNN_RECURRENT", "persistent")
-    assert persistent.chosen(GRU, "float32", 100, 65536, 128)
-    assert not persistent.chosen(LSTM, "float32", 100, 16, 97)
+    assert way(GRU, "float32", 100, 65536, 128) == "persistent"
+    assert way(LSTM, "float32", 100, 16, 97) == "step"
+    monkeypatch.setenv("XPNN_RECURRENT", "cluster")
+    assert way(LSTM, "float16", 100, 16, 512) == "cluster"
+    assert way(LSTM, "float16", 100, 16, 513) == "step"
+    assert way(LSTM, "float32", 100, 16, 96) == "persistent"
     monkeypatch.setenv("XPNN_RECURRENT", "fast")
-    with pytest.raises(ValueError, match="XPNN_RECURRENT: expected one of auto, steps, persistent, got 'fast'"):
-        persistent.chosen(GRU, "float32", 100, 16, 64)
+    with pytest.raises(
+        ValueError, match="XPNN_RECURRENT: expected one of auto, steps, persistent, cluster, got 'fast'"
+    ):
+        way(GRU, "float32", 100, 16, 64)
 
 
 def test_large_batches_share_blocks(few_processors: None) -> None:

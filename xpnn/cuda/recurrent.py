@@ -7,18 +7,21 @@ states before all steps and those after are views of it, and no direction needs 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..namespace.libraries import raw_namespace
-from . import bias_activation, recurrent_persistent, recurrent_step
+from . import bias_activation, recurrent_cluster, recurrent_persistent, recurrent_step
 from .arrays import contiguous
 from .dtypes import dtype_name, refuse_dtypes
 from .recurrent_kernels import Cell
 
 __all__ = ["backward", "forward", "refuse_recurrent"]
 
+# XPNN_RECURRENT, for tests and measurements: by itself, a launch a step, a sequence a launch by a block, or by a cluster of blocks.
+_WAYS = ("auto", "steps", "persistent", "cluster")
 _MOST = 2**31 - 1  # what the kernels count in int
 
 
@@ -147,9 +150,17 @@ def _options(cell: Cell, times: int, batch: int, hidden: int, reverse: bool, rel
 
 
 def _way(cell: Cell, x: Any, times: int, batch: int, hidden: int) -> ModuleType:
-    """Which of the two loops over time runs."""
-    persistent = recurrent_persistent.chosen(cell, dtype_name(x.dtype), times, batch, hidden)
-    return recurrent_persistent if persistent else recurrent_step
+    """Which of the loops over time runs. The environment is read at each call, and cannot make a layer fit that does not."""
+    way = os.environ.get("XPNN_RECURRENT") or "auto"
+    if way not in _WAYS:
+        raise ValueError(f"XPNN_RECURRENT: expected one of {', '.join(_WAYS)}, got {way!r}")
+    dtype = dtype_name(x.dtype)
+    if way == "cluster" and recurrent_cluster.fits(cell, x, hidden):
+        return recurrent_cluster
+    if way == "auto":
+        return recurrent_persistent if recurrent_persistent.pays(cell, dtype, times, batch, hidden) else recurrent_step
+    fits = way != "steps" and recurrent_persistent.fits(cell, dtype, hidden) is not None
+    return recurrent_persistent if fits else recurrent_step
 
 
 def _products(xp: Any, x: Any, w_ih: Any, dx: Any, dh: Any, before: Any, need: Sequence[bool]) -> tuple[Any, ...]:

@@ -1,14 +1,12 @@
 """A whole sequence of a recurrent layer in one launch; the host side of recurrent_block.cu and recurrent_tensor.cu.
 
 For lstm and gru whose recurrent weights fit the registers of one block: each block keeps all of them and runs its rows of the
-batch through all times. Which way a layer goes follows from shapes alone, by a model of what a step takes on an H100; the
-environment variable XPNN_RECURRENT (steps, persistent, or auto) overrules it, for tests and measurements.
+batch through all times. Whether that pays follows from shapes alone, by a model of what a step takes on an H100.
 """
 
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,9 +25,8 @@ from .recurrent_kernels import (
     forward_layout,
 )
 
-__all__ = ["backward", "backward_plan", "chosen", "fits", "forward", "forward_plan", "instantiations"]
+__all__ = ["backward", "backward_plan", "fits", "forward", "forward_plan", "instantiations", "pays"]
 
-_WAYS = ("auto", "steps", "persistent")
 _TENSOR_ROWS = 8  # rows of a block, as in recurrent_tensor.cu
 # Threads and rows of a block of recurrent_block.cu: for each padded unit, G / R of them.
 _PARTS = {LSTM: 2, GRU: 3}
@@ -46,16 +43,6 @@ _PRODUCT_RATE = {4: 54e6, 2: 640e6}
 _BYTE_RATE = 5.5e6
 
 
-def chosen(cell: Cell, dtype: str, times: int, batch: int, hidden: int) -> bool:
-    """Whether a layer runs here. The environment is read at each call, and cannot make a layer fit that does not."""
-    way = os.environ.get("XPNN_RECURRENT") or "auto"
-    if way not in _WAYS:
-        raise ValueError(f"XPNN_RECURRENT: expected one of {', '.join(_WAYS)}, got {way!r}")
-    if way == "steps" or fits(cell, dtype, hidden) is None:
-        return False
-    return way == "persistent" or _pays(cell, dtype, times, batch, hidden)
-
-
 def fits(cell: Cell, dtype: str, hidden: int) -> int | None:
     """The number of units, rounded up, of the kernel that has room for a layer; None if there is none."""
     units = _UNITS.get(cell, ()) if dtype == "float32" else _TENSOR_UNITS if cell in _PARTS else ()
@@ -63,10 +50,11 @@ def fits(cell: Cell, dtype: str, hidden: int) -> int | None:
 
 
 @functools.lru_cache(1024)
-def _pays(cell: Cell, dtype: str, times: int, batch: int, hidden: int) -> bool:
-    """Whether the model finds one launch cheaper than a product and a launch a step."""
+def pays(cell: Cell, dtype: str, times: int, batch: int, hidden: int) -> bool:
+    """Whether a layer fits, and the model finds one launch cheaper than a product and a launch a step."""
     units = fits(cell, dtype, hidden)
-    assert units is not None
+    if units is None:
+        return False
     item = ITEM_SIZE[dtype]
     rows = _rows(cell, dtype, batch)
     waves = -(-batch // (rows * _PROCESSORS))

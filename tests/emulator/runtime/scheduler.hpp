@@ -149,6 +149,11 @@ static char* stack_of(size_t i) {
   return machine.stacks[i];
 }
 
+// Each compiled kernel has stacks of its own, and a process may have so many mappings only: those of a large cluster go back.
+static void return_stacks() {
+  for (; machine.stacks.size() > 1024; machine.stacks.pop_back()) munmap(machine.stacks.back(), STACK);
+}
+
 static char* arena_of(size_t i, size_t count) {
   if (machine.arena_count < count) {
     if (machine.arenas) munmap(machine.arenas, machine.arena_count * ARENA);
@@ -215,6 +220,7 @@ static void run_grid() {
     for (unsigned j = 0; j < together; ++j) numbers[j] = order[i] * together + j;
     run_blocks(numbers, i + 1);
   }
+  return_stacks();
 }
 
 }  // namespace emu
