@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,8 @@ from .norms import emulator as emulator
 TRAINING, EVALUATION = own(ops.batch_norm, batch_norm), own(ops.batch_norm_eval, batch_norm_eval)
 # Matrices and planes; of single elements and of whole vectors; a channel for one block and for several; one above a tile's edge.
 SHAPES = [
-    (2, 1), (13, 17), (9, 32), (5, 36), (1013, 37), (1037, 8), (1, 5, 2), (2, 3, 1), (3, 7, 11), (2, 6, 5, 3), (2, 3, 2, 3, 2),
-    (70, 2, 8), (5, 2, 31, 103), (5, 2, 64, 36), (1, 1, 2053),
+    (2, 1), (13, 17), (9, 32), (5, 36), (333, 37), (530, 8), (1, 5, 2), (2, 3, 1), (3, 7, 11), (2, 6, 5, 3), (2, 3, 2, 3, 2),
+    (70, 2, 8), (3, 2, 31, 67), (3, 2, 40, 36), (1, 1, 2053),
 ]  # fmt: skip
 EMPTY = [(0, 3), (0, 3, 4), (2, 3, 0), (2, 0), (2, 0, 3)]
 
@@ -32,21 +32,22 @@ def with_parameters(*shape: int) -> Iterator[tuple[Any, Any]]:
         yield tuple(draw(shape[1], seed=i + 1) if wanted else None for i, wanted in enumerate(given))  # type: ignore[misc]
 
 
-def training_cases() -> Iterator[tuple[Any, Any]]:
-    for shape in (*SHAPES, *EMPTY):
+def training_cases(shapes: Sequence[tuple[int, ...]] = SHAPES) -> Iterator[tuple[Any, Any]]:
+    for shape in (*shapes, *EMPTY):
         yield (draw(*shape), draw(shape[1], seed=1), draw(shape[1], seed=2)), {"eps": 0.01}
     for shape in [(9, 8), (3, 4, 5)]:
         for parameters in with_parameters(*shape):
             yield (draw(*shape), *parameters), {"eps": 0.01}
-    for activation, shape in [("relu", (1037, 8)), ("tanh", (3, 4, 5)), ("sigmoid", (3, 2, 8)), ("relu", (1013, 3))]:
+    for activation, shape in [("relu", (530, 8)), ("tanh", (3, 4, 5)), ("sigmoid", (3, 2, 8)), ("relu", (333, 3))]:
         yield (draw(*shape), draw(shape[1], seed=1), draw(shape[1], seed=2)), {"eps": 0.01, "activation": activation}
     yield (np.moveaxis(draw(2, 5, 3, 6), -1, 1), draw(6)[::-1], draw(12)[::2]), {"eps": 0.01}
     yield (misaligned(draw(2, 4, 8)), draw(4), misaligned(draw(4))), {"eps": 0.01}
 
 
 def evaluation_cases() -> Iterator[tuple[Any, Any]]:
-    for (x, *parameters), static in training_cases():
-        yield (x, draw(x.shape[1], seed=3), draw(x.shape[1], seed=4) ** 2, *parameters), static
+    for (x, *parameters), static in training_cases(SHAPES[1::2]):
+        # A variance near zero saturates tanh: 1 - y² is then the rounding of y, in the reference as well.
+        yield (x, draw(x.shape[1], seed=3), 0.5 + draw(x.shape[1], seed=4) ** 2, *parameters), static
 
 
 def test_training_agrees_with_the_reference(emulator: Emulator) -> None:
@@ -57,7 +58,7 @@ def test_training_agrees_with_the_reference(emulator: Emulator) -> None:
 
 
 def test_evaluation_agrees_with_the_reference(emulator: Emulator) -> None:
-    assert check_primitive(EVALUATION, evaluation_cases()) == len(SHAPES) + len(EMPTY) + 14
+    assert check_primitive(EVALUATION, evaluation_cases()) == len(SHAPES[1::2]) + len(EMPTY) + 14
 
 
 @pytest.mark.parametrize("shape", [(300, 3), (1100, 4), (3, 2, 5000)])
@@ -77,7 +78,7 @@ def test_a_small_spread_about_a_large_mean_is_kept(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_short_floats_are_as_near_to_float64_as_rounding_allows(emulator: Emulator, dtype: str) -> None:
-    for shape in [(700, 16), (90, 3), (3, 2, 64), (5, 3, 7)]:
+    for shape in [(540, 16), (90, 3), (3, 2, 64), (5, 3, 7)]:
         x, weight, bias = draw(*shape), draw(shape[1], seed=1), draw(shape[1], seed=2)
         check_short(TRAINING, dtype, [300 * x, weight, bias])
         check_short(EVALUATION, dtype, [x, draw(shape[1], seed=3), 1 + draw(shape[1], seed=4) ** 2, weight, bias])
@@ -97,9 +98,16 @@ def test_evaluation_takes_the_statistics_that_training_gives(emulator: Emulator,
     np.testing.assert_allclose(dmean, -40 / np.sqrt(var + 1e-5), rtol=1e-5)
 
 
+def test_an_activation_in_float16(emulator: Emulator) -> None:
+    for activation in ("relu", "tanh", "sigmoid"):
+        arrays = [draw(30, 8), *(draw(8, seed=i) for i in range(1, 3))]
+        case = tuple(a.astype(np.float16) for a in arrays), {"eps": 0.01, "activation": activation}
+        check_primitive(TRAINING, [case])
+
+
 def test_the_same_bits_under_every_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     with emulating(monkeypatch, SCHEDULES) as emulator:
-        for shape in [(1037, 4), (140, 33), (3, 2, 1500), (3, 2, 703)]:
+        for shape in [(1037, 4), (3, 2, 703)]:
             check_primitive(TRAINING, [((draw(*shape), draw(shape[1]), draw(shape[1])), {})])
     assert max(plan.grid[0] for plan in emulator.launched) > 2
 
@@ -166,6 +174,9 @@ def test_plans_count_bytes_and_stay_within_the_instantiations(
     assert len(known) == 12
     samples, channels, size = shape
     elements, item = samples * channels * size, 4 if dtype == "float32" else 2
+    main = batch_norm.plans(way, dtype, *shape, "relu", sums=True, apply=True, aligned=True)[0][0]
+    plain = batch_norm.plans(way, dtype, *shape, None, sums=True, apply=True, aligned=True)[0][0]
+    assert main.bytes - plain.bytes == (elements * item if way == "backward" else 0)  # y is read for its slope
     for aligned in (True, False):
         plans = [plan for plan, _ in batch_norm.plans(way, dtype, *shape, None, sums=True, apply=True, aligned=aligned)]
         assert {plan.entry for plan in plans} <= known and len(plans) <= 2
