@@ -26,6 +26,8 @@ from .dropout import Dropout as Dropout
 from .embedding import Embedding as Embedding
 from .linear import Flatten as Flatten
 from .linear import Linear as Linear
+from .min_recurrent import MinGRU as MinGRU
+from .min_recurrent import MinLSTM as MinLSTM
 from .module import Buffer as Buffer
 from .module import Module as Module
 from .normalization import GroupNorm as GroupNorm
