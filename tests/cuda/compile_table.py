@@ -11,6 +11,7 @@ import functools
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from math import prod
 from pathlib import Path
 
@@ -87,15 +88,20 @@ def _kernel(cell: str, shared: int) -> Kernel:
     return Kernel(int(numbers[1]), int(numbers[2] or 0), shared)
 
 
-def written(kept: dict[str, str]) -> Iterator[str]:
-    """The lines of the table; kept: rows that stay as they are, by entry."""
+def written(rows: dict[str, str]) -> Iterator[str]:
+    """The lines of the table; rows: by entry."""
     yield f"NVRTC {version()}. Registers of a thread, and bytes spilled where there are any; bytes of static shared memory;"
     yield f"blocks that an SM of {TIMED} holds; seconds to compile the instantiation alone for {TIMED}, where this was written."
     for file in sorted({plan.file for plan in plans().values()}):
         yield ""
         yield f"| {file} | {' | '.join(TARGETS)} | shared | blocks | s |"
         yield f"|---|{'---|' * (len(TARGETS) + 3)}"
-        yield from (kept.get(plan.entry) or _row(plan) for plan in plans().values() if plan.file == file)
+        yield from (rows[plan.entry] for plan in plans().values() if plan.file == file)
+
+
+def _rows(file: str) -> dict[str, str]:
+    """The rows of a kernel file, by entry."""
+    return {plan.entry: _row(plan) for plan in plans().values() if plan.file == file}
 
 
 def _row(plan: Plan) -> str:
@@ -112,10 +118,11 @@ def main(files: Sequence[str]) -> None:
     before, _, rest = text.partition(_BEGIN)
     table, _, after = rest.partition(_END)
     rows = {line.split("`")[1]: line for line in table.splitlines() if line.startswith("| `")}
-    kept = {
-        entry: row for entry, row in rows.items() if files and entry in plans() and plans()[entry].file not in files
-    }
-    PAGE.write_text("\n".join([before + _BEGIN, *written(kept), _END + after]), encoding="utf-8")
+    wanted = {plan.file for plan in plans().values() if not files or plan.file in files or plan.entry not in rows}
+    with ProcessPoolExecutor() as pool:
+        for found in pool.map(_rows, sorted(wanted)):
+            rows |= found
+    PAGE.write_text("\n".join([before + _BEGIN, *written(rows), _END + after]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -46,6 +46,8 @@ from .loss import PoissonNLLLoss as PoissonNLLLoss
 from .loss import SmoothL1Loss as SmoothL1Loss
 from .loss import SoftMarginLoss as SoftMarginLoss
 from .loss import TripletMarginLoss as TripletMarginLoss
+from .min_recurrent import MinGRU as MinGRU
+from .min_recurrent import MinLSTM as MinLSTM
 from .module import Buffer as Buffer
 from .module import Module as Module
 from .normalization import GroupNorm as GroupNorm

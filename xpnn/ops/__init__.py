@@ -30,6 +30,7 @@ from .group_norm import group_norm as group_norm
 from .gru import gru as gru
 from .layer_norm import layer_norm as layer_norm
 from .linear import linear as linear
+from .linear_scan import linear_scan as linear_scan
 from .lstm import lstm as lstm
 from .max_pool import max_pool as max_pool
 from .max_pool import max_pool1d as max_pool1d
