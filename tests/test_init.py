@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from xpnn import init
+from xpnn import init, ops
 from xpnn.random import Key
 
 KEY = Key(11)
@@ -61,6 +61,7 @@ def test_fans_are_those_of_torch(shape):
 
 
 def test_gains_are_those_of_torch():
+    assert init.calculate_gain is init.gain
     torch = pytest.importorskip("torch")
     kernels = [f"conv{kind}{n}d" for n in (1, 2, 3) for kind in ("", "_transpose")]
     for name in ["linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu", *kernels]:
@@ -99,6 +100,43 @@ def test_constants(lib):
     np.testing.assert_array_equal(lib.to_numpy(init.constant(None, 4, 2.5, **where)), np.full(4, 2.5))
 
 
+@pytest.mark.parametrize("shape", [(3, 3), (2, 5), (5, 2), (0, 2)])
+def test_eye(lib, shape):
+    w = init.eye(None, shape, xp=lib.xp, device=lib.device, dtype="float64")
+    np.testing.assert_array_equal(lib.to_numpy(w), np.eye(*shape))
+
+
+@pytest.mark.parametrize(
+    ("shape", "groups"), [((4, 3, 5), 1), ((3, 4, 3, 4), 1), ((6, 2, 3, 3), 2), ((6, 5, 1, 2, 3), 3), ((2, 0, 3), 1)]
+)
+def test_dirac_is_that_of_torch(lib, shape, groups):
+    torch = pytest.importorskip("torch")
+    w = init.dirac(None, shape, groups, xp=lib.xp, device=lib.device, dtype="float32")
+    np.testing.assert_array_equal(lib.to_numpy(w), torch.nn.init.dirac_(torch.empty(shape), groups).numpy())
+
+
+def test_a_convolution_of_dirac_weights_keeps_its_inputs():
+    x = np.random.default_rng(0).normal(size=(2, 4, 6, 7)).astype(np.float32)
+    w = init.dirac(None, (4, 2, 3, 3), 2, xp=np)
+    np.testing.assert_array_equal(ops.conv2d(x, w, padding=1, groups=2), x)
+    assert init.dirac(None, (2, 2, 0), xp=np).shape == (2, 2, 0)
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.1, 0.75, 1.0])
+def test_sparse(sparsity):
+    w = init.sparse(KEY, (301, 40), sparsity, std=0.5, xp=np, dtype="float64")
+    zeros = math.ceil(sparsity * 301)
+    np.testing.assert_array_equal((w == 0).sum(axis=0), np.full(40, zeros))
+    assert not np.signbit(w[w == 0]).any()
+    rest = w[w != 0]
+    if rest.size:
+        assert scipy.stats.kstest(rest / 0.5, "norm").pvalue > 0.01
+    if zeros not in (0, 301):  # each row as likely as the others, and columns of their own
+        counts = (w == 0).sum(axis=1)
+        assert abs(counts - 40 * zeros / 301).max() < 6 * math.sqrt(40 * sparsity * (1 - sparsity))
+        assert len({column.tobytes() for column in (w == 0).T}) == 40
+
+
 ALL = {
     "uniform": {"a": -2.0},
     "normal": {"std": 0.3},
@@ -121,6 +159,13 @@ def test_same_bits_on_every_library(lib, name, dtype):
     assert lib.to_numpy(there).tobytes() == here.tobytes()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_same_bits_of_sparse_on_every_library(lib, dtype):
+    there = init.sparse(KEY, (9, 4), 0.3, dtype=dtype, xp=lib.xp, device=lib.device)
+    here = init.sparse(KEY, (9, 4), 0.3, dtype=dtype, xp=np)
+    assert there.dtype == getattr(lib.xp, dtype) and lib.to_numpy(there).tobytes() == here.tobytes()
+
+
 def test_empty_weights():
     assert init.kaiming_uniform(KEY, (4, 0), xp=np).shape == (4, 0)
     assert init.xavier_normal(KEY, (0, 0), xp=np).shape == (0, 0)
@@ -134,6 +179,12 @@ def test_empty_weights():
         (lambda: init.orthogonal(KEY, 3), "shape: expected at least 2 axes"),
         (lambda: init.kaiming_normal(KEY, (3, 3), mode="fan"), "mode: expected 'fan_in' or 'fan_out', got 'fan'"),
         (lambda: init.gain("swish"), "nonlinearity: expected 'leaky_relu' or one of linear"),
+        (lambda: init.eye(None, (3,)), "shape: expected 2 axes, got"),
+        (lambda: init.sparse(KEY, (3, 3, 3), 0.5), "shape: expected 2 axes, got"),
+        (lambda: init.sparse(KEY, (3, 3), 1.5), "sparsity: expected a number in"),
+        (lambda: init.dirac(None, (3, 3)), "shape: expected a weight of 3, 4 or 5 axes"),
+        (lambda: init.dirac(None, (4, 4, 3), groups=3), "groups: expected a divisor of the 4 outputs, got 3"),
+        (lambda: init.dirac(None, (4, 4, 3), groups=0), "groups: expected a divisor of the 4 outputs, got 0"),
         (lambda: init.trunc_normal(KEY, (3, 3), std=-1.0), "std: expected"),
     ],
 )

@@ -119,10 +119,48 @@ def orthogonal(key: Key, shape: Shape, gain: float = 1.0, **where: Unpack[Where]
     q, r = np.linalg.qr(normals)
     # With a positive diagonal of r the factors are unique, and q is uniform over all orthogonal matrices.
     q = q * np.where(np.linalg.diagonal(r) < 0.0, -gain, gain)
-    q = np.reshape(q if rows >= columns else q.T, sizes)
+    return _placed(np.reshape(q if rows >= columns else q.T, sizes), where)
+
+
+def eye(key: Key | None, shape: Shape, **where: Unpack[Where]) -> Any:
+    """1 on the diagonal, 0 elsewhere: a linear layer that keeps its inputs; the key is not used. -> `shape`, 2 axes"""
+    rows, columns = _matrix(shape)
     with place(where.get("xp"), where.get("device")) as (xp, device):
-        dtype = float_dtype(xp, where.get("dtype"))
-        return xp.asarray(np.ascontiguousarray(q), dtype=dtype, device=device)
+        return xp.eye(rows, columns, dtype=float_dtype(xp, where.get("dtype")), device=device)
+
+
+def dirac(key: Key | None, shape: Shape, groups: int = 1, **where: Unpack[Where]) -> Any:
+    """1 in the middle of the kernel from an input to the output of its number, 0 elsewhere; the key is not used. -> `shape`
+
+    A convolution of such weights, (outputs, inputs, *kernel) of 3 to 5 axes, keeps as many of its inputs as it can, in
+    each of its `groups` of outputs.
+    """
+    sizes, _ = shape_of(shape)
+    if len(sizes) not in (3, 4, 5):
+        raise ValueError(f"shape: expected a weight of 3, 4 or 5 axes, got {sizes}")
+    if groups < 1 or sizes[0] % groups:
+        raise ValueError(f"groups: expected a divisor of the {sizes[0]} outputs, got {groups}")
+    ones = np.zeros((groups, sizes[0] // groups, *sizes[1:]))
+    if all(sizes[2:]):
+        middle = tuple(n // 2 for n in sizes[2:])
+        kept = np.arange(min(sizes[0] // groups, sizes[1]))
+        ones[(slice(None), kept, kept, *middle)] = 1.0
+    return _placed(np.reshape(ones, sizes), where)
+
+
+def sparse(key: Key, shape: Shape, sparsity: float, std: float = 0.01, **where: Unpack[Where]) -> Any:
+    """Normal, with a fraction `sparsity` of each column, rounded up, set to 0 (Martens, 2010). -> `shape`, 2 axes"""
+    rows, columns = _matrix(shape)
+    if not 0 <= sparsity <= 1:
+        raise ValueError(f"sparsity: expected a number in [0, 1], got {sparsity}")
+    values, order = key.split()
+    weights = normal(values, shape, 0.0, std, **where)
+    drawn = random.uniform(order, (rows, columns), dtype="float64", xp=np)
+    ranks = np.argsort(np.argsort(drawn, axis=0, stable=True), axis=0)
+    kept = np.asarray(ranks >= math.ceil(sparsity * rows), dtype=np.float64)
+    weights *= _placed(kept, {**where, "dtype": weights.dtype})
+    weights += 0.0  # 0 in place of -0
+    return weights
 
 
 def fans(shape: Shape) -> tuple[int, int]:
@@ -143,6 +181,8 @@ def gain(nonlinearity: str, param: float | None = None) -> float:
     return _GAINS[nonlinearity]
 
 
+calculate_gain = gain  # torch's name of it
+
 _LINEAR = (
     "linear",
     "conv1d",
@@ -154,6 +194,20 @@ _LINEAR = (
     "sigmoid",
 )
 _GAINS = {**dict.fromkeys(_LINEAR, 1.0), "tanh": 5.0 / 3.0, "relu": math.sqrt(2.0), "selu": 0.75}
+
+
+def _matrix(shape: Shape) -> tuple[int, int]:
+    sizes, _ = shape_of(shape)
+    if len(sizes) != 2:
+        raise ValueError(f"shape: expected 2 axes, got {sizes}")
+    return sizes[0], sizes[1]
+
+
+def _placed(x: Any, where: Where) -> Any:
+    """x, a NumPy array, as an array of the library, device and dtype that are asked for."""
+    with place(where.get("xp"), where.get("device")) as (xp, device):
+        dtype = float_dtype(xp, where.get("dtype"))
+        return xp.asarray(np.ascontiguousarray(x), dtype=dtype, device=device)
 
 
 def _xavier_std(shape: Shape, gain: float) -> float:

@@ -135,6 +135,21 @@ def test_schedule_clipping_and_augmentation_are_applied() -> None:
     np.testing.assert_array_equal(before[0], model[0].weight)  # zero inputs: no gradient for the first weights
 
 
+def test_a_plateau_is_stepped_by_the_loss_of_each_epoch() -> None:
+    """On validation data if there are any; lr in the history is the rate of the epoch's steps."""
+    for validation in (spirals(20, 1), None):
+        xpnn.seed(0)
+        model = network()
+        optimizer = optim.SGD(model, lr=1.0)
+        schedule = optim.ReduceLROnPlateau(optimizer, factor=0.5, patience=0, threshold=10.0, threshold_mode="abs")
+        history = xpnn.fit(
+            model, spirals(20, 0), loss=losses.cross_entropy, optimizer=optimizer, epochs=4, schedule=schedule,
+            validation=validation, progress=False,
+        )  # fmt: skip
+        assert history.column("lr") == [1.0, 1.0, 0.5, 0.25] and optimizer.lr == 0.125
+        assert schedule.best == history[0]["loss" if validation is None else "val_loss"]
+
+
 def test_history_plots(tmp_path: Path) -> None:
     matplotlib = pytest.importorskip("matplotlib", reason="needs matplotlib")
     matplotlib.use("Agg")

@@ -1,14 +1,34 @@
-"""Optimisers, schedules of the learning rate, gradient clipping."""
+"""Optimisers, schedules of the learning rate, and what helps them: clipping, accumulation, averages of weights."""
 
+from .accumulation import accumulate as accumulate
+from .adagrad import Adadelta as Adadelta
+from .adagrad import Adagrad as Adagrad
 from .adam import Adam as Adam
 from .adam import AdamW as AdamW
 from .clipping import clip_grad_norm as clip_grad_norm
+from .clipping import clip_grad_value as clip_grad_value
+from .composed import ChainedScheduler as ChainedScheduler
+from .composed import SequentialLR as SequentialLR
+from .ema import EMA as EMA
 from .lamb import LAMB as LAMB
 from .lion import Lion as Lion
+from .muon import Muon as Muon
+from .optimizer import Grouped as Grouped
 from .optimizer import Optimizer as Optimizer
+from .plateau import ReduceLROnPlateau as ReduceLROnPlateau
 from .rmsprop import RMSprop as RMSprop
+from .schedules import ConstantLR as ConstantLR
 from .schedules import CosineAnnealingLR as CosineAnnealingLR
+from .schedules import CosineAnnealingWarmRestarts as CosineAnnealingWarmRestarts
+from .schedules import ExponentialLR as ExponentialLR
+from .schedules import LambdaLR as LambdaLR
+from .schedules import LinearLR as LinearLR
+from .schedules import MultiStepLR as MultiStepLR
 from .schedules import OneCycleLR as OneCycleLR
+from .schedules import PolynomialLR as PolynomialLR
 from .schedules import Schedule as Schedule
 from .schedules import StepLR as StepLR
 from .sgd import SGD as SGD
+from .variants import Adamax as Adamax
+from .variants import NAdam as NAdam
+from .variants import RAdam as RAdam

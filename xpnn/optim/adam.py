@@ -6,13 +6,16 @@ from typing import Any
 
 from ..cuda.optimizer import Step
 from ..namespace.libraries import raw_namespace
-from .optimizer import Optimizer, check_betas
+from .optimizer import Optimizer, check_betas, nonnegative
 
 __all__ = ["Adam", "AdamW"]
 
 
 class Adam(Optimizer):
-    """Adam (Kingma & Ba 2015), as torch computes it; weight_decay is added to the gradient (L2)."""
+    """Adam (Kingma & Ba 2015), as torch computes it; weight_decay is added to the gradient (L2).
+
+    amsgrad (Reddi et al. 2018): the step is divided by the largest mean of squares so far, and so never grows again.
+    """
 
     def __init__(
         self,
@@ -21,16 +24,22 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
         super().__init__(params, lr)
         check_betas(betas)
+        nonnegative(eps=eps, weight_decay=weight_decay)
         self.betas = betas
         self.eps = eps
         self.weight_decay = weight_decay
+        self.amsgrad = amsgrad
+        self.maximize = maximize
 
     def start(self, p: Any) -> dict[str, Any]:
         xp = raw_namespace(p)
-        return {"mean": xp.zeros_like(p), "square": xp.zeros_like(p)}
+        return {name: xp.zeros_like(p) for name in ("mean", "square", "largest")[: 3 if self.amsgrad else 2]}
 
     def update(self, p: Any, g: Any, state: dict[str, Any]) -> None:
         if self.weight_decay:
@@ -39,6 +48,9 @@ class Adam(Optimizer):
 
     def fused(self, fresh: bool) -> Step:
         return self._step(decay=self.weight_decay)
+
+    def unfused(self) -> str | None:
+        return "amsgrad" if self.amsgrad else super().unfused()
 
     def _step(self, decay: float = 0.0, shrink: float = 1.0) -> Step:
         beta1, beta2 = self.betas
@@ -58,6 +70,10 @@ class Adam(Optimizer):
         change = g * g
         change *= 1 - beta2
         square += change
+        if self.amsgrad:
+            largest = state["largest"]
+            largest[...] = xp.maximum(largest, square)
+            square = largest
         root = xp.sqrt(square)
         root *= (1 - beta2**self.steps) ** -0.5
         root += self.eps
@@ -76,8 +92,11 @@ class AdamW(Adam):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
 
     def update(self, p: Any, g: Any, state: dict[str, Any]) -> None:
         p *= 1 - self.lr * self.weight_decay

@@ -11,7 +11,7 @@ from ..fallback import note_fallback
 from ..namespace.libraries import is_array, library_name, raw_namespace
 from .optimizer import is_short
 
-__all__ = ["clip_grad_norm"]
+__all__ = ["clip_grad_norm", "clip_grad_value"]
 
 # By the library of the arrays: what scales all of them in a few launches.
 implementations: dict[str, Any] = {"cupy": cuda_clipping}
@@ -35,6 +35,20 @@ def clip_grad_norm(grads: Any, max_norm: float) -> tuple[Any, Any]:
     scaled, norm = clip(arrays, max_norm)
     rest = iter(scaled)
     return tree.map(lambda g: next(rest) if is_array(g) else g, grads), norm
+
+
+def clip_grad_value(grads: Any, clip_value: float) -> Any:
+    """grads with every element brought into [-clip_value, clip_value]; nan stays nan."""
+    if not clip_value > 0:
+        raise ValueError(f"clip_value: expected a positive number, got {clip_value}")
+    if any(is_array(g) and library_name(g) == "cupy" for g in tree.leaves(grads)):
+        note_fallback("clip_grad_value", "no kernel yet")
+    return tree.map(lambda g: _between(g, clip_value) if is_array(g) else g, grads)
+
+
+def _between(g: Any, bound: float) -> Any:
+    xp = raw_namespace(g)
+    return xp.astype(xp.maximum(xp.minimum(g, bound), -bound), g.dtype, copy=False)  # bfloat16 comes as float32
 
 
 def _clip(arrays: Sequence[Any], max_norm: float) -> tuple[list[Any], Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..cuda.optimizer import Step
 from ..namespace.libraries import raw_namespace
-from .optimizer import Optimizer, check_betas
+from .optimizer import Optimizer, check_betas, nonnegative
 
 __all__ = ["LAMB"]
 
@@ -26,12 +26,16 @@ class LAMB(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-6,
         weight_decay: float = 1e-2,
+        *,
+        maximize: bool = False,
     ) -> None:
         super().__init__(params, lr)
         check_betas(betas)
+        nonnegative(eps=eps, weight_decay=weight_decay)
         self.betas = betas
         self.eps = eps
         self.weight_decay = weight_decay
+        self.maximize = maximize
 
     def start(self, p: Any) -> dict[str, Any]:
         xp = raw_namespace(p)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..cuda.optimizer import Step
 from ..namespace.libraries import raw_namespace
-from .optimizer import Optimizer, check_betas
+from .optimizer import Optimizer, check_betas, nonnegative
 
 __all__ = ["Lion"]
 
@@ -19,12 +19,15 @@ class Lion(Optimizer):
     """
 
     def __init__(
-        self, params: Any, lr: float = 1e-4, betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0.0
-    ) -> None:
+        self, params: Any, lr: float = 1e-4, betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0.0, *,
+        maximize: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(params, lr)
         check_betas(betas)
+        nonnegative(weight_decay=weight_decay)
         self.betas = betas
         self.weight_decay = weight_decay
+        self.maximize = maximize
 
     def start(self, p: Any) -> dict[str, Any]:
         return {"mean": raw_namespace(p).zeros_like(p)}

@@ -13,8 +13,9 @@ from ..fallback import note_fallback
 from ..namespace.array import Array
 from ..namespace.libraries import is_array, library_name, raw_namespace
 from ..namespace.lift import is_inexact
+from .groups import Group, arguments, is_groups, options_of
 
-__all__ = ["Optimizer", "check_betas", "is_short"]
+__all__ = ["Grouped", "Optimizer", "bring", "check_betas", "copied", "is_short", "nonnegative"]
 
 
 class Optimizer:
@@ -22,16 +23,26 @@ class Optimizer:
 
     params: a module or a tree (dict, list, tuple) of arrays, looked up anew at every step, so that a model may be moved to
     another device in between. grads: what value_and_grad returned for it. An array in two places (tied weights) is
-    updated once. lr is an attribute that schedules set. float16 and bfloat16 are computed in float32, which their state
-    is kept in.
+    updated once. Options are attributes of the arguments' names; schedules set lr. float16 and bfloat16 are computed in
+    float32, which their state is kept in.
+
+    params may be torch's list of groups as well, ``[{"params": model.encoder, "lr": 1e-4}, {"params": model.head}]``: what
+    is made then is a ``Grouped``, with one optimiser of this class for each group.
     """
+
+    maximize = False
+    initial_lr: float | None = None  # lr before the first schedule, which those that follow start from, too
 
     # By the library of the arrays: what steps many of them in one launch.
     implementations: ClassVar[dict[str, Any]] = {"cupy": cuda_optimizer}
 
+    def __new__(cls, params: Any = None, *args: Any, **options: Any) -> Any:
+        if not is_groups(params):
+            return super().__new__(cls)
+        return Grouped([cls(**own) for own in arguments(cls, params, args, options)])
+
     def __init__(self, params: Any, lr: float) -> None:
-        if not lr >= 0:
-            raise ValueError(f"lr: expected 0 or more, got {lr}")
+        nonnegative(lr=lr)
         self.params = params
         self.lr = lr
         self.steps = 0
@@ -41,15 +52,29 @@ class Optimizer:
                 f"params: expected a module or tree with floating-point arrays, got {type(params).__name__} without any"
             )
 
+    @property
+    def parts(self) -> list[Optimizer]:
+        """The optimisers of the groups: this one alone, or those of a ``Grouped``."""
+        return [self]
+
+    @property
+    def groups(self) -> list[Group]:
+        """Arrays and options by group, as torch's param_groups; what is assigned to an option holds from the next step on."""
+        return [Group(part) for part in self.parts]
+
     def step(self, grads: Any) -> None:
         """One update of all arrays. Raises ValueError if grads is not of the form of params."""
-        pairs = self._pairs(grads)
+        self._apply(self._pairs(grads))
+
+    def _apply(self, pairs: list[tuple[str, Any, Any]]) -> None:
         self.steps += 1
         for p, g, state in self._without_kernel([Item(p, g, self._state_of(name, p)) for name, p, g in pairs]):
             wide = p
             if is_short(p):
                 xp = raw_namespace(p)
                 wide, g = xp.astype(p, xp.float32), xp.astype(g, xp.float32)
+            if self.maximize:
+                g = -g
             if not state:
                 state.update(self.start(wide))
             self.update(wide, g, state)
@@ -71,13 +96,18 @@ class Optimizer:
         """
         raise NotImplementedError(f"{type(self).__name__} has no kernel")
 
+    def unfused(self) -> str | None:
+        """The option that the kernel does not know, or None."""
+        return "maximize" if self.maximize else None
+
     def _without_kernel(self, items: list[Item]) -> list[Item]:
         """Steps what a kernel takes, and returns the rest."""
         library = library_name(items[0].p) if items else ""
         kind: Any = type(self)
         kernel = self.implementations.get(library) if _has_kernel(kind) else None
-        if kernel is None:
-            why, rest = "no kernel yet", items
+        option = self.unfused()
+        if kernel is None or option is not None:
+            why, rest = f"no kernel with {option}" if kernel is not None else "no kernel yet", items
         else:
             why, rest = kernel.step(self, items)
         if rest and library == "cupy":
@@ -85,12 +115,9 @@ class Optimizer:
         return rest
 
     def _state_of(self, name: str, p: Any) -> dict[str, Any]:
-        """The state of an array, brought to where the array is now: it may come from a file, or the model was moved."""
+        """The state of an array, brought to where the array is now."""
         state = self.state.setdefault(name, {})
-        device = device_of(p)
-        for key, x in state.items():
-            if type(x) is not type(p) or device_of(x) != device:
-                state[key] = follow(x, p)
+        bring(state, p)
         return state
 
     def _pairs(self, grads: Any) -> list[tuple[str, Any, Any]]:
@@ -113,12 +140,78 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """Steps done, the rate, and a copy of the state of every array, for load_state_dict."""
-        return {"steps": self.steps, "lr": self.lr, "state": tree.map(_copy, self.state)}
+        return {"steps": self.steps, "lr": self.lr, "state": tree.map(copied, self.state)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over a copy of what state_dict returned: training goes on bit for bit."""
+        if "state" not in state:
+            raise ValueError("state: expected that of an optimiser without groups; it has groups")
         self.steps, self.lr = state["steps"], state["lr"]
-        self.state = tree.map(_copy, state["state"])
+        self.state = tree.map(copied, state["state"])
+
+
+class Grouped(Optimizer):
+    """Optimisers of one class for groups of arrays: made by that class from torch's list of dicts.
+
+    ``step(grads)`` takes a list of gradients, one for each group, each of the form of the group's "params". ``lr`` is the
+    rate of the first group; assigned to, that of all.
+    """
+
+    def __init__(self, parts: list[Optimizer]) -> None:
+        _check_apart(parts)
+        self._parts = parts
+        self.params = [part.params for part in parts]
+        self.steps = 0
+
+    @property
+    def parts(self) -> list[Optimizer]:
+        return self._parts
+
+    @property
+    def lr(self) -> float:
+        return self._parts[0].lr
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        for part in self._parts:
+            part.lr = lr
+
+    def step(self, grads: Any) -> None:
+        """One update of all groups. Raises ValueError, before any array moves, if grads is not of the form of params."""
+        if not isinstance(grads, list | tuple) or len(grads) != len(self._parts):
+            raise ValueError(
+                f"grads: expected a list of {len(self._parts)} trees, one for each group, got {type(grads).__name__}"
+                + (f" of {len(grads)}" if isinstance(grads, list | tuple) else "")
+            )
+        pairs = [part._pairs(g) for part, g in zip(self._parts, grads, strict=True)]
+        self.steps += 1
+        for part, own in zip(self._parts, pairs, strict=True):
+            part._apply(own)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Steps done, and by group the options and a copy of the state of every array."""
+        groups = [{**options_of(part), "state": tree.map(copied, part.state)} for part in self._parts]
+        return {"steps": self.steps, "groups": groups}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes over a copy of what state_dict returned, options included: training goes on bit for bit."""
+        saved = state.get("groups", [])
+        if len(saved) != len(self._parts):
+            raise ValueError(f"state: expected that of {len(self._parts)} groups, got {len(saved)}")
+        self.steps = state["steps"]
+        for part, group in zip(self._parts, saved, strict=True):
+            for name in options_of(part):
+                setattr(part, name, group[name])
+            part.steps, part.state = self.steps, tree.map(copied, group["state"])
+
+
+def _check_apart(parts: list[Optimizer]) -> None:
+    """Raises ValueError if an array is in two groups: it would be updated twice."""
+    owner: dict[int, int] = {}
+    for i, part in enumerate(parts):
+        for name, x in tree.flatten(part.params):
+            if is_array(x) and owner.setdefault(id(x), i) != i:
+                raise ValueError(f"params: {name} of group {i} is in group {owner[id(x)]} already")
 
 
 def is_short(x: Any) -> bool:
@@ -133,6 +226,21 @@ def _is_short(kind: type, dtype: Any) -> bool:
     return str(dtype).rpartition(".")[2] in ("float16", "bfloat16")
 
 
+def bring(state: dict[str, Any], p: Any) -> None:
+    """Brings what is kept for an array to where the array is: it may come from a file, or the model was moved."""
+    device = device_of(p)
+    for key, x in state.items():
+        if type(x) is not type(p) or device_of(x) != device:
+            state[key] = follow(x, p)
+
+
+def nonnegative(**options: float) -> None:
+    """Raises ValueError unless all are 0 or more."""
+    for name, value in options.items():
+        if not value >= 0:
+            raise ValueError(f"{name}: expected 0 or more, got {value}")
+
+
 def check_betas(betas: tuple[float, float]) -> None:
     """Raises ValueError unless both are in [0, 1)."""
     if not all(0 <= beta < 1 for beta in betas):
@@ -145,5 +253,6 @@ def _has_kernel(kind: Any) -> bool:
     return "fused" in vars(next(c for c in kind.__mro__ if "update" in vars(c)))
 
 
-def _copy(x: Any) -> Any:
+def copied(x: Any) -> Any:
+    """A copy of an array; anything else as it is."""
     return raw_namespace(x).asarray(x, copy=True) if is_array(x) else x

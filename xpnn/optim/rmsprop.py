@@ -6,7 +6,7 @@ from typing import Any
 
 from ..cuda.optimizer import Step
 from ..namespace.libraries import raw_namespace
-from .optimizer import Optimizer
+from .optimizer import Optimizer, nonnegative
 
 __all__ = ["RMSprop"]
 
@@ -20,16 +20,18 @@ class RMSprop(Optimizer):
 
     def __init__(
         self, params: Any, lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0,
-        momentum: float = 0.0, centered: bool = False,
+        momentum: float = 0.0, centered: bool = False, *, maximize: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(params, lr)
         if not 0 <= alpha < 1:
             raise ValueError(f"alpha: expected a number in [0, 1), got {alpha}")
+        nonnegative(eps=eps, weight_decay=weight_decay, momentum=momentum)
         self.alpha = alpha
         self.eps = eps
         self.weight_decay = weight_decay
         self.momentum = momentum
         self.centered = centered
+        self.maximize = maximize
 
     def start(self, p: Any) -> dict[str, Any]:
         xp = raw_namespace(p)

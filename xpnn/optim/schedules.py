@@ -2,87 +2,277 @@
 
 from __future__ import annotations
 
+import bisect
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from .optimizer import Optimizer
+from .optimizer import Optimizer, nonnegative
 
-__all__ = ["CosineAnnealingLR", "OneCycleLR", "Schedule", "StepLR"]
+__all__ = [
+    "ConstantLR",
+    "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
+    "ExponentialLR",
+    "LambdaLR",
+    "LinearLR",
+    "MultiStepLR",
+    "OneCycleLR",
+    "PolynomialLR",
+    "Schedule",
+    "StepLR",
+    "check_optimizer",
+    "per_group",
+]
 
 
 class Schedule:
-    """Base of the schedules: ``rate(t)`` is the learning rate after t calls of step()."""
+    """Base of the schedules: ``rate(t, base)`` is the learning rate after t calls of step().
+
+    base is the rate that the optimiser, or one of its groups, had before its first schedule, as in torch.
+    """
 
     def __init__(self, optimizer: Optimizer) -> None:
+        check_optimizer(optimizer)
         self.optimizer = optimizer
-        self.base = optimizer.lr
         self.steps = 0
-        optimizer.lr = self.rate(0)
+        self.bases = [_base(part) for part in optimizer.parts]
+        self._set()
 
-    def rate(self, t: int) -> float:
+    def rate(self, t: int, base: float) -> float:
         raise NotImplementedError(f"{type(self).__name__} has no rate")
+
+    def rates(self, t: int) -> list[float]:
+        """The rate of each group after t calls of step()."""
+        return [self.rate(t, base) for base in self.bases]
 
     def step(self) -> None:
         """Sets the learning rate of the next step."""
         self.steps += 1
-        self.optimizer.lr = self.rate(self.steps)
+        self._set()
 
-    def state_dict(self) -> dict[str, float]:
-        return {"steps": self.steps, "base": self.base}
+    def _set(self) -> None:
+        for part, rate in zip(self.optimizer.parts, self.rates(self.steps), strict=True):
+            part.lr = rate
 
-    def load_state_dict(self, state: dict[str, float]) -> None:
-        self.steps, self.base = int(state["steps"]), state["base"]
-        self.optimizer.lr = self.rate(self.steps)
+    def state_dict(self) -> dict[str, Any]:
+        return {"steps": self.steps, "bases": list(self.bases)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes over what state_dict returned, and sets the learning rate."""
+        if len(state["bases"]) != len(self.bases):
+            raise ValueError(f"state: expected the rates of {len(self.bases)} groups, got {len(state['bases'])}")
+        self.steps, self.bases = int(state["steps"]), list(state["bases"])
+        self._set()
 
 
 class StepLR(Schedule):
     """The rate times gamma every step_size steps."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
+        _positive(step_size=step_size)
+        nonnegative(gamma=gamma)
         self.step_size = step_size
         self.gamma = gamma
         super().__init__(optimizer)
 
-    def rate(self, t: int) -> float:
-        return self.base * float(self.gamma ** (t // self.step_size))
+    def rate(self, t: int, base: float) -> float:
+        return base * float(self.gamma ** (t // self.step_size))
+
+
+class MultiStepLR(Schedule):
+    """The rate times gamma at each of the milestones, which count steps."""
+
+    def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1) -> None:
+        nonnegative(gamma=gamma)
+        self.milestones = sorted(milestones)
+        self.gamma = gamma
+        super().__init__(optimizer)
+
+    def rate(self, t: int, base: float) -> float:
+        return base * float(self.gamma ** bisect.bisect_right(self.milestones, t))
+
+
+class ExponentialLR(Schedule):
+    """The rate times gamma at each step."""
+
+    def __init__(self, optimizer: Optimizer, gamma: float) -> None:
+        nonnegative(gamma=gamma)
+        self.gamma = gamma
+        super().__init__(optimizer)
+
+    def rate(self, t: int, base: float) -> float:
+        return base * float(self.gamma**t)
+
+
+class LambdaLR(Schedule):
+    """The rate times lr_lambda(t), a function of the steps done; a list has one function for each group."""
+
+    def __init__(
+        self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]]
+    ) -> None:
+        self.lr_lambdas = per_group("lr_lambda", lr_lambda, optimizer)
+        if not all(map(callable, self.lr_lambdas)):
+            raise TypeError(f"lr_lambda: expected a function or a list of them, got {lr_lambda!r}")
+        super().__init__(optimizer)
+
+    def rates(self, t: int) -> list[float]:
+        return [base * f(t) for f, base in zip(self.lr_lambdas, self.bases, strict=True)]
+
+
+class ConstantLR(Schedule):
+    """The rate times factor for total_iters steps, then the whole rate."""
+
+    def __init__(self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5) -> None:
+        _fraction(factor=factor)
+        nonnegative(total_iters=total_iters)
+        self.factor = factor
+        self.total_iters = total_iters
+        super().__init__(optimizer)
+
+    def rate(self, t: int, base: float) -> float:
+        return base if t >= self.total_iters else base * self.factor
+
+
+class LinearLR(Schedule):
+    """The rate times a factor that goes from start_factor to end_factor along a line in total_iters steps: a warm-up."""
+
+    def __init__(
+        self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
+    ) -> None:
+        _fraction(start_factor=start_factor, end_factor=end_factor)
+        _positive(total_iters=total_iters)
+        self.start_factor = start_factor
+        self.end_factor = end_factor
+        self.total_iters = total_iters
+        super().__init__(optimizer)
+
+    def rate(self, t: int, base: float) -> float:
+        done = min(t, self.total_iters) / self.total_iters
+        return base * (self.start_factor + (self.end_factor - self.start_factor) * done)
+
+
+class PolynomialLR(Schedule):
+    """The rate times (1 - t / total_iters)**power, 0 after total_iters steps."""
+
+    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0) -> None:
+        _positive(total_iters=total_iters)
+        nonnegative(power=power)
+        self.total_iters = total_iters
+        self.power = power
+        super().__init__(optimizer)
+
+    def rate(self, t: int, base: float) -> float:
+        return base * float((1 - min(t, self.total_iters) / self.total_iters) ** self.power)
 
 
 class CosineAnnealingLR(Schedule):
     """Half a cosine from the optimiser's rate to eta_min in T_max steps (Loshchilov & Hutter 2017)."""
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
+        _positive(T_max=T_max)
+        nonnegative(eta_min=eta_min)
         self.T_max = T_max
         self.eta_min = eta_min
         super().__init__(optimizer)
 
-    def rate(self, t: int) -> float:
-        return self.eta_min + (self.base - self.eta_min) * (1 + math.cos(math.pi * t / self.T_max)) / 2
+    def rate(self, t: int, base: float) -> float:
+        return _cosine(base, self.eta_min, t / self.T_max)
+
+
+class CosineAnnealingWarmRestarts(Schedule):
+    """Half cosines from the optimiser's rate to eta_min, one after the other (SGDR, Loshchilov & Hutter 2017).
+
+    The first takes T_0 steps, each that follows T_mult times as many.
+    """
+
+    def __init__(self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0) -> None:
+        _positive(T_0=T_0, T_mult=T_mult)
+        nonnegative(eta_min=eta_min)
+        self.T_0 = T_0
+        self.T_mult = T_mult
+        self.eta_min = eta_min
+        super().__init__(optimizer)
+
+    def rate(self, t: int, base: float) -> float:
+        length = self.T_0
+        if self.T_mult == 1:
+            t %= length
+        while t >= length:
+            t -= length
+            length *= self.T_mult
+        return _cosine(base, self.eta_min, t / length)
 
 
 class OneCycleLR(Schedule):
     """Up from max_lr/div_factor to max_lr in the first part, then down to a tiny rate, both along half cosines (Smith 2018).
 
-    The rates of torch's OneCycleLR with its defaults; momentum is left alone.
+    The rates of torch's OneCycleLR with its defaults; momentum is left alone. max_lr may be a list, one for each group.
     """
 
     def __init__(
-        self, optimizer: Optimizer, max_lr: float, total_steps: int, pct_start: float = 0.3, div_factor: float = 25.0,
-        final_div_factor: float = 1e4,
+        self, optimizer: Optimizer, max_lr: float | Sequence[float], total_steps: int, pct_start: float = 0.3,
+        div_factor: float = 25.0, final_div_factor: float = 1e4,
     ) -> None:  # fmt: skip
         if total_steps < 2:
             raise ValueError(f"total_steps: expected 2 or more, got {total_steps}")
-        self.max_lr = max_lr
-        self.first = max_lr / div_factor
-        self.last = self.first / final_div_factor
+        _fraction(pct_start=pct_start)
+        _positive(div_factor=div_factor, final_div_factor=final_div_factor)
+        self.max_lrs = per_group("max_lr", max_lr, optimizer)
+        nonnegative(**{f"max_lr {i}": x for i, x in enumerate(self.max_lrs)})
+        self.div_factor = div_factor
+        self.final_div_factor = final_div_factor
         self.total_steps = total_steps
         self.peak = pct_start * total_steps - 1
         super().__init__(optimizer)
 
-    def rate(self, t: int) -> float:
+    def rates(self, t: int) -> list[float]:
+        return [self.rate(t, max_lr) for max_lr in self.max_lrs]
+
+    def rate(self, t: int, base: float) -> float:
+        """Of max_lr in place of the base."""
+        first = base / self.div_factor
         if t <= self.peak:
-            return _cosine(self.first, self.max_lr, t / self.peak)
-        done = (t - self.peak) / (self.total_steps - 1 - self.peak)
-        return _cosine(self.max_lr, self.last, min(done, 1.0))
+            return _cosine(first, base, t / self.peak if self.peak > 0 else 1.0)
+        rest = self.total_steps - 1 - self.peak
+        return _cosine(base, first / self.final_div_factor, min((t - self.peak) / rest, 1.0) if rest > 0 else 1.0)
+
+
+def check_optimizer(optimizer: Any) -> None:
+    """Raises TypeError for what is no optimiser."""
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer: expected an xpnn.optim.Optimizer, got {type(optimizer).__name__}")
+
+
+def per_group(name: str, value: Any, optimizer: Optimizer) -> list[Any]:
+    """A list of one value for each group; what is no list or tuple is the value of all."""
+    check_optimizer(optimizer)
+    groups = len(optimizer.parts)
+    if not isinstance(value, list | tuple):
+        return [value] * groups
+    if len(value) != groups:
+        raise ValueError(f"{name}: expected one for each of {groups} groups, got {len(value)}")
+    return list(value)
+
+
+def _base(part: Optimizer) -> float:
+    """The rate before the first schedule, which has changed it."""
+    if part.initial_lr is None:
+        part.initial_lr = part.lr
+    return part.initial_lr
 
 
 def _cosine(start: float, end: float, done: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
+
+
+def _positive(**options: float) -> None:
+    for name, value in options.items():
+        if not value > 0:
+            raise ValueError(f"{name}: expected more than 0, got {value}")
+
+
+def _fraction(**options: float) -> None:
+    for name, value in options.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name}: expected a number in [0, 1], got {value}")

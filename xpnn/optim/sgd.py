@@ -6,7 +6,7 @@ from typing import Any
 
 from ..cuda.optimizer import Step
 from ..namespace.libraries import raw_namespace
-from .optimizer import Optimizer
+from .optimizer import Optimizer, nonnegative
 
 __all__ = ["SGD"]
 
@@ -16,15 +16,17 @@ class SGD(Optimizer):
 
     def __init__(
         self, params: Any, lr: float = 1e-3, momentum: float = 0.0, dampening: float = 0.0, weight_decay: float = 0.0,
-        nesterov: bool = False,
+        nesterov: bool = False, *, maximize: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(params, lr)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("nesterov: expected momentum > 0 and dampening = 0 with it")
+        nonnegative(momentum=momentum, weight_decay=weight_decay)
         self.momentum = momentum
         self.dampening = dampening
         self.weight_decay = weight_decay
         self.nesterov = nesterov
+        self.maximize = maximize
 
     def update(self, p: Any, g: Any, state: dict[str, Any]) -> None:
         if self.weight_decay:

@@ -10,7 +10,7 @@ from .. import tree
 from ..data import batches
 from ..gradients import value_and_grad
 from ..nn.module import Module
-from ..optim import Optimizer, Schedule, clip_grad_norm
+from ..optim import Grouped, Optimizer, ReduceLROnPlateau, Schedule, clip_grad_norm
 from .callbacks import StopTraining
 from .evaluate import call, evaluate, towards
 from .history import History
@@ -31,7 +31,7 @@ def fit(
     batch_size: int = 32,
     validation: tuple[Any, Any] | None = None,
     metrics: Mapping[str, Metric] | None = None,
-    schedule: Schedule | None = None,
+    schedule: Schedule | ReduceLROnPlateau | None = None,
     max_grad_norm: float | None = None,
     augment: Callable[[Any], Any] | None = None,
     callbacks: Iterable[Callable[[Module, dict[str, float]], None]] = (),
@@ -42,13 +42,14 @@ def fit(
     data: (inputs, targets), arrays with the same first dimension; inputs may be a tuple for a model of several arguments.
     Arrays of the host are brought to a model on a GPU batch by batch, ahead of their use; so are those of ``validation``.
     loss: loss(prediction, target) -> scalar. metrics: {name: metric(prediction, target) -> scalar}, computed on
-    ``validation`` = (inputs, targets) after each epoch, beside val_loss. schedule: stepped after every update.
+    ``validation`` = (inputs, targets) after each epoch, beside val_loss. schedule: stepped after every update;
+    ReduceLROnPlateau after every epoch, with val_loss, or with loss if there is no ``validation``.
     max_grad_norm: clips the norm of all gradients together. augment: applied to the inputs of each training batch.
     callbacks: called with (model, record) after each epoch. progress: a bar on stderr, with this text if it is a string.
     Every pass is shuffled; xpnn.seed(n) before the call makes the run reproducible.
     """
     _check_optimizer(optimizer, model)
-    step = _step(model, loss, optimizer, schedule, max_grad_norm)
+    step = _step(model, loss, optimizer, schedule if isinstance(schedule, Schedule) else None, max_grad_norm)
     train = towards(model, batches(*data, batch_size=batch_size, shuffle=True))
     callbacks = list(callbacks)
     history = History()
@@ -61,6 +62,8 @@ def fit(
             if validation is not None:
                 scores = evaluate(model, validation, {"loss": loss, **(metrics or {})})
                 record.update({f"val_{name}": value for name, value in scores.items()})
+            if isinstance(schedule, ReduceLROnPlateau):
+                schedule.step(record.get("val_loss", record["loss"]))
             record["seconds"] = time.perf_counter() - start
             history.append(record)
             bar.show(record)
@@ -95,12 +98,18 @@ def _step(
         value, grads = differentiated(model, x, y)
         if max_norm is not None:
             grads, _ = clip_grad_norm(grads, max_norm)
-        optimizer.step(grads)
+        optimizer.step(_by_group(optimizer, model, grads) if isinstance(optimizer, Grouped) else grads)
         if schedule is not None:
             schedule.step()
         return value
 
     return step
+
+
+def _by_group(optimizer: Grouped, model: Module, grads: Any) -> list[Any]:
+    """The gradients of the model in the form of the optimiser's groups."""
+    known = {id(p): g for _, p, g in tree.flatten(model, grads)}
+    return [tree.map(lambda p: known.get(id(p)), params) for params in optimizer.params]
 
 
 def _mean(values: list[Any]) -> float:
