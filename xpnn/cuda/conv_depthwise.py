@@ -166,7 +166,8 @@ def _weight(launches: tuple[Launch, ...], dweight: Any, db: Any, g: Any, x: Any)
         launch(main.plan, main.plan.layout(dweight=dweight, db=db, sums=None, g=g, x=x, **main.numbers))
         return
     plan, numbers = last[0]
-    sums = raw_namespace(g).empty((numbers["slices"], numbers["columns"]), dtype="float32")
+    xp = raw_namespace(g)
+    sums = xp.empty((numbers["slices"], numbers["columns"]), dtype=xp.float32)
     launch(main.plan, main.plan.layout(dweight=None, db=None, sums=sums, g=g, x=x, **main.numbers))
     launch(plan, plan.layout(dweight=dweight, db=db, sums=sums, **numbers))
 
