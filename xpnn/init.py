@@ -142,9 +142,9 @@ def dirac(key: Key | None, shape: Shape, groups: int = 1, **where: Unpack[Where]
         raise ValueError(f"groups: expected a divisor of the {sizes[0]} outputs, got {groups}")
     ones = np.zeros((groups, sizes[0] // groups, *sizes[1:]))
     if all(sizes[2:]):
-        middle = tuple(n // 2 for n in sizes[2:])
         kept = np.arange(min(sizes[0] // groups, sizes[1]))
-        ones[(slice(None), kept, kept, *middle)] = 1.0
+        at: tuple[Any, ...] = (slice(None), kept, kept, *(n // 2 for n in sizes[2:]))
+        ones[at] = 1.0
     return _placed(np.reshape(ones, sizes), where)
 
 
