@@ -99,7 +99,7 @@ def written(rows: dict[str, str]) -> Iterator[str]:
         yield from (rows[plan.entry] for plan in plans().values() if plan.file == file)
 
 
-def _rows(file: str) -> dict[str, str]:
+def _measured(file: str) -> dict[str, str]:
     """The rows of a kernel file, by entry."""
     return {plan.entry: _row(plan) for plan in plans().values() if plan.file == file}
 
@@ -120,7 +120,7 @@ def main(files: Sequence[str]) -> None:
     rows = {line.split("`")[1]: line for line in table.splitlines() if line.startswith("| `")}
     wanted = {plan.file for plan in plans().values() if not files or plan.file in files or plan.entry not in rows}
     with ProcessPoolExecutor() as pool:
-        for found in pool.map(_rows, sorted(wanted)):
+        for found in pool.map(_measured, sorted(wanted)):
             rows |= found
     PAGE.write_text("\n".join([before + _BEGIN, *written(rows), _END + after]), encoding="utf-8")
 
