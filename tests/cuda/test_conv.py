@@ -250,4 +250,4 @@ def test_it_says_what_it_does_not_take(change: dict[str, Any], reason: str) -> N
 
 
 def test_ops_conv_has_it_for_cupy() -> None:
-    assert ops.conv.implementations["cupy"] == [conv]
+    assert ops.conv.implementations["cupy"][-1] is conv  # behind those for special shapes

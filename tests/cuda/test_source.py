@@ -66,5 +66,6 @@ def test_a_wheel_comes_first_and_neither_is_one_clear_error(monkeypatch: pytest.
 
 @pytest.mark.parametrize("file", sorted(path.name for path in (ROOT / "kernels").glob("*.cu")))
 def test_the_kernels_include_nothing_that_costs_seconds_or_is_missing_from_wheels(file: str) -> None:
-    includes = re.findall(r"#\s*include\s*(\S+)", source.joined(file))
-    assert set(includes) <= {"<cuda_fp16.h>", "<cuda_bf16.h>"}
+    includes = set(re.findall(r"#\s*include\s*(\S+)", source.joined(file)))
+    # The emulator's header is behind #ifdef XPNN_EMULATED in ptx.cuh: NVRTC never sees it.
+    assert includes - {"<emulator_matrix.hpp>"} <= {"<cuda_fp16.h>", "<cuda_bf16.h>"}
