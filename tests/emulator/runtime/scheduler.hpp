@@ -149,9 +149,9 @@ static char* stack_of(size_t i) {
   return machine.stacks[i];
 }
 
-// Each compiled kernel has stacks of its own, and a process may have so many mappings only: those of a large cluster go back.
+// Each compiled kernel has stacks of its own, and a process may have so many mappings only: most go back after a launch.
 static void return_stacks() {
-  for (; machine.stacks.size() > 1024; machine.stacks.pop_back()) munmap(machine.stacks.back(), STACK);
+  for (; machine.stacks.size() > 32; machine.stacks.pop_back()) munmap(machine.stacks.back(), STACK);
 }
 
 static char* arena_of(size_t i, size_t count) {
