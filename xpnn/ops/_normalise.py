@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from ..gradients import stop_gradient
-from ..namespace import namespace
-from .relu import reference as relu
-from .sigmoid import reference as sigmoid
 
 __all__ = [
-    "activated",
     "affine",
-    "check_activation",
     "check_eps",
     "check_floating",
     "check_parameters",
@@ -22,14 +16,6 @@ __all__ = [
     "standardised",
     "widened",
 ]
-
-# Those whose slope can be told from their value: a fused backward then needs the output only.
-_ACTIVATIONS: dict[str | None, Callable[[Any], Any]] = {
-    None: lambda y: y,
-    "relu": relu,
-    "tanh": lambda y: namespace(y).tanh(y),
-    "sigmoid": sigmoid,
-}
 
 
 def mean(xp: Any, x: Any, axes: tuple[int, ...]) -> Any:
@@ -61,11 +47,6 @@ def affine(xp: Any, x: Any, weight: Any, bias: Any, shape: tuple[int, ...], dtyp
     return xp.astype(x, dtype, copy=False)
 
 
-def activated(y: Any, activation: str | None) -> Any:
-    """y behind the activation."""
-    return _ACTIVATIONS[activation](y)
-
-
 def widened(xp: Any, x: Any) -> Any:
     """x, in float32 if its dtype is shorter: the squares of float16 overflow from 256 on."""
     return xp.astype(x, xp.float32) if _is_short(x) else x
@@ -86,12 +67,6 @@ def check_eps(eps: float) -> None:
     """Raises ValueError unless eps >= 0."""
     if not eps >= 0:
         raise ValueError(f"eps: expected 0 or more, got {eps}")
-
-
-def check_activation(activation: str | None) -> None:
-    """Raises ValueError for an activation that there is not."""
-    if activation not in _ACTIVATIONS:
-        raise ValueError(f'activation: expected None, "relu", "tanh" or "sigmoid", got {activation!r}')
 
 
 def check_parameters(shape: tuple[int, ...], **arrays: Any) -> None:

@@ -11,10 +11,9 @@ from ..cuda import batch_norm as cuda
 from ..cuda import batch_norm_eval as cuda_eval
 from ..namespace import namespace
 from ..primitive import Primitive
+from ._activations import activated, check_activation
 from ._normalise import (
-    activated,
     affine,
-    check_activation,
     check_eps,
     check_floating,
     check_parameters,

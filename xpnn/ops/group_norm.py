@@ -8,10 +8,9 @@ from ..cpu import group_norm as cpu
 from ..cuda import group_norm as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
+from ._activations import activated, check_activation
 from ._normalise import (
-    activated,
     affine,
-    check_activation,
     check_eps,
     check_floating,
     check_parameters,

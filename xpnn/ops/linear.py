@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ..cpu import linear as cpu
 from ..cuda import linear as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
-from .activations import tanh
-from .relu import reference as relu
-from .sigmoid import reference as sigmoid
+from ._activations import activated, check_activation
 
 __all__ = ["linear"]
-
-# Those whose slope can be told from their value: a fused backward then needs the output only.
-_ACTIVATIONS: dict[str | None, Callable[[Any], Any]] = {
-    None: lambda y: y,
-    "relu": relu,
-    "tanh": tanh.reference,
-    "sigmoid": sigmoid,
-}
 
 
 def reference(x: Any, weight: Any, bias: Any = None, *, activation: str | None = None) -> Any:
@@ -33,7 +22,7 @@ def reference(x: Any, weight: Any, bias: Any = None, *, activation: str | None =
     _check(x, weight, bias, activation)
     xp = namespace(x, weight, bias)
     y = xp.matmul(x, xp.matrix_transpose(weight))
-    return _ACTIVATIONS[activation](y if bias is None else y + bias)
+    return activated(y if bias is None else y + bias, activation)
 
 
 linear = Primitive(reference, name="linear")
@@ -49,5 +38,4 @@ def _check(x: Any, weight: Any, bias: Any, activation: str | None) -> None:
         raise ValueError(f"x: expected shape (..., {inputs}) for a weight of shape {weight.shape}, got {x.shape}")
     if bias is not None and bias.shape != (outputs,):
         raise ValueError(f"bias: expected shape ({outputs},), got {bias.shape}")
-    if activation not in _ACTIVATIONS:
-        raise ValueError(f'activation: expected None, "relu", "tanh" or "sigmoid", got {activation!r}')
+    check_activation(activation)
