@@ -190,8 +190,10 @@ struct BackwardArguments {
     T* dx;                   // (samples, channels, size), or null: not wanted
     T* dweight;              // (channels), or null
     T* dbias;                // (channels), or null
-    float* sum;              // (channels), the sum of g; or null
-    float* along;            // (channels), the sum of g (x - mean); or null
+    T* given_dmean;          // (channels), the gradients of given statistics, in their dtype; or null
+    T* given_dvar;
+    float* wide_dmean;
+    float* wide_dvar;
     float* parts;            // (chunks, 2, channels): both sums of a chunk; null with stage ALL, or not wanted
     const T* dy;             // (samples, channels, size)
     const T* y;              // (samples, channels, size), or null: no activation
@@ -299,17 +301,20 @@ __global__ void __launch_bounds__(THREADS, HELD_BACKWARD<N>) batch_norm_backward
 #pragma unroll
     for (int i = 0; i < N; ++i) {
         const int c = w.of(i);
+        if (w.inside) gain[i] = k.inverse[i] * (a.weight != nullptr ? to_float(a.weight[c]) : 1.0f);
         if (a.stage == GATHER && w.writes(i)) {
             a.parts[w.place(w.chunk, 0, i)] = sum[i];
             a.parts[w.place(w.chunk, 1, i)] = along[i];
         } else if (w.chunk == 0 && w.writes(i)) {
             if (a.dweight != nullptr) store_float(a.dweight + c, along[i] * k.inverse[i]);
             if (a.dbias != nullptr) store_float(a.dbias + c, sum[i]);
-            if (a.sum != nullptr) a.sum[c] = sum[i];
-            if (a.along != nullptr) a.along[c] = along[i];
+            const float dmean = -gain[i] * sum[i], dvar = -0.5f * gain[i] * k.inverse[i] * k.inverse[i] * along[i];
+            if (a.given_dmean != nullptr) store_float(a.given_dmean + c, dmean);
+            if (a.given_dvar != nullptr) store_float(a.given_dvar + c, dvar);
+            if (a.wide_dmean != nullptr) a.wide_dmean[c] = dmean;
+            if (a.wide_dvar != nullptr) a.wide_dvar[c] = dvar;
         }
         if (!w.inside) continue;
-        gain[i] = k.inverse[i] * (a.weight != nullptr ? to_float(a.weight[c]) : 1.0f);
         if (given) continue;
         const float dmean = a.dmean != nullptr ? a.dmean[c] : 0.0f, dvar = a.dvar != nullptr ? a.dvar[c] : 0.0f;
         level[i] = (dmean - gain[i] * sum[i]) / count;

@@ -4,7 +4,8 @@
 //   `kernel` elements. Adaptive pooling has move / part = size / out in lowest terms, step = 1 and before = 0; its window
 //   ends before ceil((o + 1) size / out), and `kernel` is the length of the longest.
 //
-// Arrays are (outer, D, H, W, inner): with channels first inner = 1, with channels last it is the number of channels.
+// Arrays are (outer, D, H, W, inner): with channels first inner = 1, with channels last it is the number of channels, or of
+// vectors of V channels, which are the elements then.
 // A thread has one position (d, h, w, channel) of a plane and works at it in several planes, so that it computes the
 // position and its windows once. Several lanes may share a position. Planes have at most 2^30 elements, and so has all that
 // is counted along an axis; offsets of planes are 64 bits wide.
@@ -13,10 +14,11 @@
 constexpr int THREADS = 256;
 
 // Of a multiprocessor at least; without this the compiler took fewer registers on some targets, and spilled.
-constexpr int BLOCKS = 4;
+constexpr int BLOCKS = 4, SPAN_BLOCKS = 3;
 
-// Planes in which a thread works at once: as many loads are in flight.
-constexpr int PLANES = 4;
+// Planes in which a thread works at once: as many loads are in flight. One where an element is a vector of them.
+template <int V>
+constexpr int PLANES = V > 1 ? 1 : 4;
 
 // n / d for 0 <= n < 2^31; m = floor(2^32 (2^s - d) / d) + 1, s = ceil(log2 d) (Granlund and Montgomery 1994).
 __device__ __forceinline__ int quotient(int n, int d, unsigned m) {
@@ -98,7 +100,7 @@ __device__ __forceinline__ Place place(const A& a, int extent_d, int extent_h, i
     return {slice, column - slice * extent_h, row - column * extent_w, position - row * a.inner, lane, true};
 }
 
-// The planes that a thread works in: plane(first, u) for u < PLANES, for every first of a loop that a block goes through together.
+// The planes that a thread works in: plane(first, u) for u < P, for every first of a loop that a block goes through together.
 // Beyond the last plane it reads that one again, so that loads are unconditional and stay in flight together.
 __device__ __forceinline__ long long plane(long long first, int u) {
     return first + u * int(blockDim.y) + int(threadIdx.y);
@@ -106,5 +108,49 @@ __device__ __forceinline__ long long plane(long long first, int u) {
 __device__ __forceinline__ long long readable(long long first, int u, long long outer) {
     return min(plane(first, u), outer - 1);
 }
-__device__ __forceinline__ long long first_plane() { return (long long)blockIdx.y * blockDim.y * PLANES; }
-__device__ __forceinline__ long long plane_step() { return (long long)gridDim.y * blockDim.y * PLANES; }
+template <int P>
+__device__ __forceinline__ long long first_plane() { return (long long)blockIdx.y * blockDim.y * P; }
+template <int P>
+__device__ __forceinline__ long long plane_step() { return (long long)gridDim.y * blockDim.y * P; }
+
+// What a block of a *_span kernel does: all of some planes, or some rows (along the first axis) of one plane. Channels come first.
+// The source goes through shared memory in one piece, and so does the target: 16 bytes at a time, whatever their lengths.
+struct Span {
+    long long source, target;        // where they begin
+    int sources, targets;            // their elements
+    int first_source, first_target;  // rows
+};
+
+// source_row, target_row: elements of a row of each.
+template <bool FORWARD, class A>
+__device__ __forceinline__ Span span_of(const A& a, const Axis& d, int source_row, int target_row) {
+    const int extent = FORWARD ? d.out : d.size, other = FORWARD ? d.size : d.out;
+    const long long plane = (long long)(int(blockIdx.x) / a.bands) * a.planes;
+    const int planes = int(min((long long)a.planes, a.outer - plane));
+    const int begin = int(blockIdx.x) % a.bands * a.band, rows = min(a.band, extent - begin);
+    int first = 0, seen = other;
+    if (a.bands > 1) {
+        first = FORWARD ? max(d.begin(begin), 0) : d.first_window(begin);
+        const int last = FORWARD ? min(d.end(begin + rows - 1), other) : d.last_window(begin + rows - 1) + 1;
+        seen = max(last - first, 0);
+    }
+    return {(plane * other + first) * source_row,
+            (plane * extent + begin) * target_row,
+            ((planes - 1) * other + seen) * source_row,
+            ((planes - 1) * extent + rows) * target_row,
+            first,
+            begin};
+}
+
+// An element of the target of a span: its place, and the number of its plane within the span.
+struct Element {
+    int plane, d, h, w;
+};
+
+template <class A>
+__device__ __forceinline__ Element element(const A& a, const Span& s, int e, int extent_d, int extent_h, int extent_w) {
+    const int plane = quotient(e, extent_d * extent_h * extent_w, a.by_plane);
+    const int rest = e - plane * extent_d * extent_h * extent_w;
+    const int row = quotient(rest, extent_w, a.by_w), slice = quotient(row, extent_h, a.by_h);
+    return {plane, s.first_target + slice, row - slice * extent_h, rest - row * extent_w};
+}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 import ml_dtypes
 import numpy as np
+import pytest
 
+from xpnn.cuda import avg_pool, max_pool, spans, windows
 from xpnn.gradients import vjp
 
 __all__ = [
@@ -15,10 +18,12 @@ __all__ = [
     "DTYPES",
     "PLAIN",
     "ROUNDING",
+    "WAYS",
     "adaptive_cases",
     "array",
     "check_rounding",
     "expected",
+    "forcing",
     "plain_cases",
 ]
 
@@ -33,6 +38,7 @@ PLAIN: list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, 
     ((5, 3, 13), (2,), (5,), (1,), 1, (1,)),  # elements between the windows, which get no gradient
     ((3, 7, 8, 6), (2, 2), (2, 2), (0, 0), 0, (1, 1)),
     ((2, 3, 9, 7), (3, 3), (2, 2), (1, 1), 1, (1, 1)),
+    ((2, 8, 9, 7), (3, 3), (2, 2), (1, 1), 1, (1, 1)),  # whole vectors of channels
     ((2, 1, 11, 13), (3, 2), (1, 3), (1, 0), 0, (2, 3)),
     ((1, 1, 19, 31), (5, 4), (1, 1), (2, 2), 0, (1, 1)),  # more positions than a block has threads
     ((33, 1, 5, 5), (2, 3), (3, 1), (0, 1), 1, (1, 1)),  # more planes than a block works in
@@ -49,6 +55,7 @@ ADAPTIVE: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
     ((2, 3, 11), (4,)),
     ((2, 3, 5), (7,)),
     ((3, 2, 7, 10), (3, 3)),
+    ((2, 16, 5, 7), (3, 4)),
     ((2, 2, 8, 9), (4, 2)),
     ((3, 1, 6, 7), (4, 1)),
     ((2, 3, 6, 7), (6, 5)),
@@ -58,6 +65,21 @@ ADAPTIVE: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
     ((1, 2, 5, 6, 7), (2, 1, 1)),
     ((0, 2, 5, 4), (3, 3)),
 ]
+
+
+WAYS = ("as planned", "single", "bands", "groups")
+
+
+def forcing(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Makes the plans choose single elements or vectors, or spans: short bands of a plane, or several planes together."""
+    if way == "single":
+        monkeypatch.setattr(windows, "spans_of", lambda *_: None)
+    elif way != "as planned":
+        monkeypatch.setattr(spans, "_MOST_READ", 1e9)
+        monkeypatch.setattr(spans, "_ENOUGH", 10**6 if way == "bands" else 1)
+    for module, name in ((avg_pool, "avg_work"), (max_pool, "forward_work"), (max_pool, "backward_work")):
+        planned = getattr(module, name).__wrapped__
+        monkeypatch.setattr(module, name, functools.lru_cache(planned))
 
 
 def array(shape: tuple[int, ...], dtype: Any, ties: bool = False) -> Any:

@@ -17,7 +17,7 @@ from xpnn.primitive import Primitive
 from xpnn.testing import check_primitive
 
 from .emulated import Emulator, emulating
-from .pooling import DTYPES, PLAIN, array, check_rounding, expected, plain_cases
+from .pooling import DTYPES, PLAIN, WAYS, array, check_rounding, expected, forcing, plain_cases
 
 LISTED = {plan.entry for plan in avg_pool.instantiations()}
 
@@ -55,7 +55,9 @@ def cases(dtype: Any = np.float32) -> Iterator[tuple[tuple[Any], dict[str, Any]]
         yield (x,), {**static, "counted": counted[number % 3], "divisor": -2.5 if number % 5 == 4 else None}
 
 
-def test_it_agrees_with_the_reference(emulator: Emulator, primitive: Primitive) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_it_agrees_with_the_reference(emulator: Emulator, primitive: Primitive, monkeypatch: Any, way: str) -> None:
+    forcing(monkeypatch, way)
     assert check_primitive(primitive, cases()) == 2 * len(PLAIN)
 
 
@@ -76,14 +78,17 @@ def test_of_the_padding_as_much_counts_as_is_said(emulator: Emulator, primitive:
 def test_a_block_goes_through_all_of_its_planes(emulator: Emulator, primitive: Primitive, monkeypatch: Any) -> None:
     """One block for a plane, however many planes there are."""
     monkeypatch.setattr(windows, "_BLOCKS", 1)
+    forcing(monkeypatch, "single")
     for shape in [(1, 150, 4, 5), (3, 50, 10)]:
         axes = len(shape) - 2
         assert check_primitive(primitive, [((array(shape, np.float32),), options((2,) * axes, (1,) * axes))]) == 1
     assert {plan.grid for plan in emulator.launched} == {(1, 1, 1)}
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_sums_are_rounded_once(emulator: Emulator, dtype: str) -> None:
+def test_sums_are_rounded_once(emulator: Emulator, monkeypatch: Any, dtype: str, way: str) -> None:
+    forcing(monkeypatch, way)
     for (x,), static in itertools.islice(cases(DTYPES[dtype]), 8, 17):
         check_rounding(ops.avg_pool.reference, avg_pool, x, static)
 

@@ -112,8 +112,8 @@ def test_a_plan_counts_the_bytes_that_must_move() -> None:
     options = ((2, 2), (4, 4), ((0, 0), (0, 0)), (1, 1), ((0, 0), (0, 0)), "channels_first")
     windows = accepted(plain((3, 5, 8, 8), *options))
     layout: Any = None
-    forward = work("f", "e", layout, windows, 2, forward=True, mark=1).plan
-    backward = work("f", "e", layout, windows, 2, forward=False, mark=1).plan
+    forward = work("f", ("e", "t"), layout, windows, 2, forward=True, aligned=True, mark=1).plan
+    backward = work("f", ("e", "t"), layout, windows, 2, forward=False, aligned=True, mark=1).plan
     assert forward.bytes == 15 * (16 * 2 + 4 * 2 + 4) and forward.flops == 15 * 4 * 4
     assert backward.bytes == 15 * (64 * 2 + 4 * 2 + 4)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 
+from . import kernels
 from .module import make_modules
 
 __all__ = ["install"]
@@ -17,16 +18,9 @@ __all__ = ["install"]
 def install() -> None:
     """Makes `import cupy` find the double in this process, from now on, and leaves the references alone with its arrays.
 
-    Nothing here runs CUDA, and the kernels have tests of their own.
+    The kernels have tests of their own, and take long in the emulator: `with kernels.running()` lets them run, host code and all.
     """
     if "array_api_compat.cupy" in sys.modules:
         raise RuntimeError("array_api_compat.cupy is imported already: it holds another CuPy")
     sys.modules.update(make_modules())
-    from xpnn.optim import Optimizer, clipping
-    from xpnn.primitive import Primitive
-
-    for own in (Optimizer, clipping):
-        own.implementations.pop("cupy", None)
-    held = (vars(module) for name, module in list(sys.modules.items()) if name.startswith("xpnn."))
-    for primitive in (x for members in held for x in list(members.values()) if isinstance(x, Primitive)):
-        primitive.implementations.pop("cupy", None)
+    kernels.take_out()

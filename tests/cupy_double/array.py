@@ -8,6 +8,7 @@ library or a scalar; there is no __index__, to_device or __array_namespace__.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,7 @@ class ndarray:
     real = property(lambda self: wrap(self._a.real))
     imag = property(lambda self: wrap(self._a.imag))
     device = property(lambda self: Device(self._device))
+    data = property(lambda self: SimpleNamespace(ptr=self._a.ctypes.data))
     __cuda_array_interface__ = property(lambda self: {"shape": self.shape, "typestr": self.dtype.str, "version": 3})
 
     def __dlpack_device__(self) -> tuple[int, int]:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import xpnn
+from tests.cupy_double import kernels
 from tests.cupy_double.sync import Traffic, counting
 from xpnn import losses, metrics, nn, optim, tree
 from xpnn.data import batches
@@ -77,6 +78,12 @@ OPTIMIZERS: dict[str, Callable[[nn.Module], optim.Optimizer]] = {
     "adam": lambda model: optim.Adam(model, lr=0.01, weight_decay=0.01),
     "adamw": lambda model: optim.AdamW(model, lr=0.01),
 }
+OWN_KERNEL = {
+    "mlp": "bias_activation.cu",
+    "cnn": "max_pool.cu",
+    "lstm": "recurrent_block.cu",
+    "embedding": "embedding.cu",
+}
 LABELS = rng().integers(0, 3, 12)
 
 
@@ -100,10 +107,23 @@ def train(device: str, name: str, optimizer: str) -> tuple[nn.Module, list[Any],
     return model, found, traffic
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_step_with_kernels_waits_for_nothing_and_gives_numpy_s_numbers(name: str) -> None:
+    with kernels.running() as emulator:
+        trained = train("gpu", name, "adamw")
+    files = {plan.file for plan in emulator.launched}
+    assert {"optimizer.cu", "clipping.cu", "softmax_cross_entropy.cu", OWN_KERNEL[name]} <= files
+    same_as_numpy(trained, name, "adamw")
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_training_waits_for_nothing_and_gives_numpy_s_numbers(name: str, optimizer: str) -> None:
-    model, found, traffic = train("gpu", name, optimizer)
+    same_as_numpy(train("gpu", name, optimizer), name, optimizer)
+
+
+def same_as_numpy(trained: tuple[nn.Module, list[Any], list[Traffic]], name: str, optimizer: str) -> None:
+    model, found, traffic = trained
     assert [account.waits for account in traffic] == [[]] * 4
     assert model.device == "gpu:0" and all(type(loss) is cupy.ndarray and loss.ndim == 0 for loss in found)
     same, expected, _ = train("cpu", name, optimizer)

@@ -1,4 +1,7 @@
-"""No layer, loss or random function makes the host wait for the GPU: each by itself, forward and backward."""
+"""No layer, loss or random function makes the host wait for the GPU: each by itself, forward and backward.
+
+Layers by their references, and with the kernels and their host code in the emulator.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 
 import xpnn
+from tests.cupy_double import kernels
 from tests.cupy_double.sync import counting
 from tests.nn.test_matrix import CASES as LAYERS
 from tests.nn.test_matrix import Case
@@ -33,6 +37,16 @@ def rng() -> np.random.Generator:
 
 @pytest.mark.parametrize("case", LAYERS, ids=str)
 def test_layers(case: Case) -> None:
+    waits_for_nothing(case)
+
+
+@pytest.mark.parametrize("case", LAYERS, ids=str)
+def test_layers_with_their_kernels(case: Case) -> None:
+    with kernels.running():
+        waits_for_nothing(case)
+
+
+def waits_for_nothing(case: Case) -> None:
     layer = getattr(nn, case.kind)(*case.args, **dict(case.options)).train(case.training)
     drawn = rng().integers(0, case.integers, case.shape) if case.integers else rng().normal(size=case.shape)
     x = xpnn.asarray(drawn, dtype=None if case.integers else "float32")

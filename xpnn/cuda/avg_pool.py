@@ -9,7 +9,7 @@ from typing import Any
 from ..cpu.windows import Pairs
 from ..namespace.libraries import raw_namespace
 from .arguments import Layout
-from .arrays import contiguous
+from .arrays import contiguous, is_aligned
 from .dtypes import C_TYPES, ITEM_SIZE, dtype_name, refuse_dtypes
 from .launch import launch
 from .plan import Plan
@@ -66,29 +66,28 @@ def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any]:
 
 
 def _launch(target: Any, source: Any, windows: Windows, divisor: float, *, forward: bool) -> None:
-    plan, numbers = avg_work(dtype_name(source.dtype), windows, forward)
     source = contiguous(source)
+    plan, numbers = avg_work(dtype_name(source.dtype), windows, forward, is_aligned(source, target))
     launch(plan, plan.layout(target=target, source=source, outer=windows.outer, divisor=divisor, **numbers))
 
 
 @functools.lru_cache(1024)
-def avg_work(dtype: str, windows: Windows, forward: bool) -> Work:
+def avg_work(dtype: str, windows: Windows, forward: bool, aligned: bool) -> Work:
     """The launch of one direction."""
     t = C_TYPES[dtype]
-    entry = f"avg_pool_{'forward' if forward else 'backward'}<{t}>"
-    plan, numbers = work("avg_pool.cu", entry, _layout(t), windows, ITEM_SIZE[dtype], forward=forward)
-    for d, axis in zip("dhw", windows.axes, strict=True):
-        numbers |= {f"front_{d}": axis.front, f"back_{d}": axis.back}
-    return Work(plan, numbers)
+    names = f"avg_pool_{'forward' if forward else 'backward'}", t
+    return work("avg_pool.cu", names, _layout(t), windows, ITEM_SIZE[dtype], forward=forward, aligned=aligned)
 
 
 def instantiations() -> Iterator[Plan]:
-    """A plan for each kernel that the plans above can ask for."""
-    windows = adaptive((1, 1, 3, 3), (2, 2), "channels_first")
-    assert isinstance(windows, Windows)
-    for dtype in C_TYPES:
-        yield avg_work(dtype, windows, True).plan
-        yield avg_work(dtype, windows, False).plan
+    """A plan for each kernel that the plans above can ask for: single elements, vectors, spans."""
+    for shape in [((1, 3, 3, 3), (2, 2), "channels_last"), ((1, 3, 3, 8), (2, 2), "channels_last"),
+                  ((300, 1, 3, 3), (2, 2), "channels_first")]:  # fmt: skip
+        windows = adaptive(*shape)
+        assert isinstance(windows, Windows)
+        for dtype in C_TYPES:
+            yield avg_work(dtype, windows, True, True).plan
+            yield avg_work(dtype, windows, False, True).plan
 
 
 def _common_divisor(windows: Windows) -> float:
@@ -104,5 +103,4 @@ def _are_whole(axis: Axis) -> bool:
 @functools.cache
 def _layout(t: str) -> Layout:
     arrays = ("target", f"{t}*"), ("source", f"const {t}*"), ("outer", "long long"), ("divisor", "float")
-    counted = tuple((f"{end}_{d}", "int") for d in "dhw" for end in ("front", "back"))
-    return Layout(f"AvgArguments<{t}>", (*arrays, *NUMBERS, *counted))
+    return Layout(f"AvgArguments<{t}>", (*arrays, *NUMBERS))

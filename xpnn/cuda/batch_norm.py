@@ -31,13 +31,14 @@ __all__ = [
 ]
 
 GIVEN = ("given_mean", "given_var", "wide_mean", "wide_var")  # of the kernels' arguments, what evaluation sets
+GIVEN_GRADIENTS = ("given_dmean", "given_dvar", "wide_dmean", "wide_dvar")
 
 # The kernels' other arrays: written in x's dtype and in float32, read in x's dtype and in float32.
 _ARRAYS: dict[str, tuple[tuple[str, ...], ...]] = {
     "forward": (("y",), ("mean", "var", "centre", "scale", "parts"), ("x", "weight", "bias"), ()),
     "backward": (
-        ("dx", "dweight", "dbias"),
-        ("sum", "along", "parts"),
+        ("dx", "dweight", "dbias", *GIVEN_GRADIENTS[:2]),
+        (*GIVEN_GRADIENTS[2:], "parts"),
         ("dy", "y", "x", "weight"),
         ("centre", "scale", "dmean", "dvar"),
     ),
@@ -98,9 +99,9 @@ def standardise(x: Any, eps: float, activation: str | None, **arrays: Any) -> An
 
 
 def pull(dy: Any, y: Any, x: Any, eps: float, activation: str | None, **arrays: Any) -> None:
-    """Writes what of arrays is there (dx, dweight, dbias, sum, along); the rest of them the kernel reads, as y and x."""
+    """Writes what of arrays is there (dx, dweight, dbias, GIVEN_GRADIENTS); the rest of them the kernel reads, as y and x."""
     given = any(arrays.get(name) is not None for name in GIVEN)
-    wanted = any(arrays.get(name) is not None for name in ("dweight", "dbias", "sum", "along"))
+    wanted = any(arrays.get(name) is not None for name in ("dweight", "dbias", *GIVEN_GRADIENTS))
     arrays = {"dy": dy, "y": y, "x": x, **arrays}
     _launch("backward", x, arrays, eps, activation, sums=wanted or not given, apply=arrays["dx"] is not None)
 

@@ -39,16 +39,14 @@ def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
     xp = raw_namespace(x)
     new = xp.zeros if 0 in x.shape else xp.empty
     dx = xp.empty_like(x) if need[0] else None
-    total, along = (new(x.shape[1], dtype=xp.float32) if wanted else None for wanted in need[1:3])
-    dweight, dbias = (new(x.shape[1], dtype=x.dtype) if wanted else None for wanted in need[3:])
-    written = {"dx": dx, "dweight": dweight, "dbias": dbias, "sum": total, "along": along}
+    channels = [a.dtype for a in (mean, var, x, x)]
+    dmean, dvar, dweight, dbias = (
+        new(x.shape[1], dtype=dtype) if wanted else None for dtype, wanted in zip(channels, need[1:], strict=True)
+    )
+    kind = "given" if mean.dtype == x.dtype else "wide"
+    written = {"dx": dx, "dweight": dweight, "dbias": dbias, f"{kind}_dmean": dmean, f"{kind}_dvar": dvar}
     pull(contiguous(g), y, x, eps, activation, weight=weight, **written, **_given(x, mean, var))
-    if need[1] or need[2]:
-        variance = xp.astype(var, xp.float32) + eps
-        scale = 1 / xp.sqrt(variance) if weight is None else weight / xp.sqrt(variance)
-        total = None if total is None else xp.astype(-scale * total, mean.dtype)
-        along = None if along is None else xp.astype(along * scale / (-2 * variance), var.dtype)
-    return dx, total, along, dweight, dbias
+    return dx, dmean, dvar, dweight, dbias
 
 
 def _given(x: Any, mean: Any, var: Any) -> dict[str, Any]:

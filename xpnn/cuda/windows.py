@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 from ..cpu.windows import Pairs, output_sizes
 from .arguments import Layout
+from .arrays import VECTOR
 from .plan import Dim, Plan
+from .spans import SPAN_NUMBERS, Axis, spans_of, volume
 
 __all__ = ["NUMBERS", "Axis", "Tiling", "Windows", "Work", "adaptive", "plain", "tiling", "volume", "work"]
 
@@ -21,31 +23,6 @@ _MOST = 2**30
 _THREADS, _PLANES, _BLOCKS = 256, 4, 2048
 # Neighbouring outputs whose windows begin this many elements apart share no memory transaction any more.
 _FAR = 8
-
-
-class Axis(NamedTuple):
-    """The windows along one axis; front, back: how much of the padding counts as elements of a mean."""
-
-    size: int
-    out: int
-    kernel: int
-    step: int = 1
-    before: int = 0
-    move: int = 1
-    part: int = 1
-    front: int = 0
-    back: int = 0
-
-    @property
-    def beyond(self) -> int:
-        """How many elements the last window has behind the axis."""
-        return (self.out - 1) * self.move // self.part + (self.kernel - 1) * self.step + 1 - self.before - self.size
-
-    @property
-    def largest(self) -> int:
-        """The largest number that a kernel computes along the axis."""
-        reach = self.kernel * self.step + self.move
-        return max(self.out * self.move + reach, (self.size + self.before + 1) * self.part + reach)
 
 
 class Windows(NamedTuple):
@@ -157,32 +134,46 @@ def _covered(axis: Axis) -> bool:
     return axis.kernel == axis.size and axis.before == 0 and axis.step == axis.part == 1
 
 
-def volume(axes: tuple[Axis, Axis, Axis]) -> int:
-    """The taps of the largest window."""
-    return prod(axis.kernel for axis in axes)
+def work(
+    file: str,
+    names: tuple[str, str],
+    layout: Layout,
+    windows: Windows,
+    item: int,
+    *,
+    forward: bool,
+    aligned: bool,
+    mark: int = 0,
+) -> Work:
+    """The launch of one direction: of spans, of vectors of channels, or of single elements.
 
-
-def work(file: str, entry: str, layout: Layout, windows: Windows, item: int, *, forward: bool, mark: int = 0) -> Work:
-    """The launch of one direction; item, mark: bytes of an element, and of what is kept of each window."""
-    threads = tiling(windows, forward)
+    names: of the kernel and of its types, in C++; item, mark: bytes of an element, and of what is kept of each window;
+    aligned: all arrays begin at multiples of 16 bytes.
+    """
+    kernel, types = names
     outputs, inputs = prod(windows.out_shape), prod(windows.shape)
     taps = volume(windows.axes)
     touched = min(inputs, outputs * taps) if forward else inputs
-    plan = Plan(
-        file=file,
-        entry=entry,
-        layout=layout,
-        grid=threads.grid,
-        block=threads.block,
-        bytes=(touched + outputs) * item + outputs * mark,
-        flops=outputs * taps,
+    make = functools.partial(
+        Plan, file=file, layout=layout, bytes=(touched + outputs) * item + outputs * mark, flops=outputs * taps
     )
-    return Work(plan, _numbers(windows, forward, threads.lane_bits))
+    spans = spans_of(windows.outer, windows.axes, item, mark, forward) if windows.inner == 1 and mark < 4 else None
+    if spans is not None:
+        numbers = _numbers(windows._replace(axes=spans.axes), forward, 0) | spans.numbers
+        entry = f"{kernel}_span<{types}>"
+        return Work(make(entry=entry, grid=spans.grid, block=(_THREADS, 1, 1), shared=spans.shared), numbers)
+    vector = VECTOR // item
+    vector = vector if aligned and mark < 4 and windows.inner and windows.inner % vector == 0 else 1
+    grid, block, lane_bits = tiling(windows, forward, vector)
+    numbers = _numbers(windows._replace(inner=windows.inner // vector), forward, lane_bits)
+    return Work(
+        make(entry=f"{kernel}<{types}, {vector}>", grid=grid, block=block), numbers | dict.fromkeys(SPAN_NUMBERS, 0)
+    )
 
 
-def tiling(windows: Windows, forward: bool) -> Tiling:
-    """Threads lie over the outputs in the forward, over the inputs in the backward direction."""
-    positions = prod(axis.out if forward else axis.size for axis in windows.axes) * windows.inner
+def tiling(windows: Windows, forward: bool, vector: int = 1) -> Tiling:
+    """Threads lie over the outputs in the forward, over the inputs in the backward direction; vector: channels of a thread."""
+    positions = prod(axis.out if forward else axis.size for axis in windows.axes) * windows.inner // vector
     lane_bits = _lane_bits(windows) if forward else 0
     threads = positions << lane_bits
     tiles = -(-threads // _THREADS)
@@ -190,7 +181,8 @@ def tiling(windows: Windows, forward: bool) -> Tiling:
     # Blocks are whole warps, whatever the width.
     width = -(-share // 32) * 32 if share >= 32 else 1 << max(share - 1, 0).bit_length()
     height = _THREADS // width
-    chunks = min(-(-windows.outer // (height * _PLANES)), max(_BLOCKS // max(tiles, 1), 1))
+    planes = _PLANES if vector == 1 else 1
+    chunks = min(-(-windows.outer // (height * planes)), max(_BLOCKS // max(tiles, 1), 1))
     return Tiling((tiles, chunks, 1), (width, height, 1), lane_bits)
 
 
@@ -201,14 +193,15 @@ def _lane_bits(windows: Windows) -> int:
     return min(last.kernel.bit_length() - 1, 5) if windows.inner == 1 and apart >= _FAR else 0
 
 
-_AXIS = ("size", "out", "kernel", "step", "before", "move", "part")
+_AXIS = ("size", "out", "kernel", "step", "before", "move", "part", "front", "back")
 _BY = tuple(f"by_{name}_{axis}" for axis in "dhw" for name in ("move", "part"))
 # The numbers that every pooling kernel is given, in order, by name and type.
 NUMBERS = (
     ("inner", "int"),
     ("lane_bits", "int"),
     *((f"{name}_{axis}", "int") for axis in "dhw" for name in _AXIS),
-    *((name, "unsigned") for name in (*_BY, "by_inner", "by_h", "by_w")),
+    *((name, "unsigned") for name in (*_BY, "by_inner", "by_h", "by_w", "by_plane")),
+    *((name, "int") for name in SPAN_NUMBERS),
 )
 
 
@@ -225,6 +218,7 @@ def _numbers(windows: Windows, forward: bool, lane_bits: int) -> dict[str, int]:
         "by_inner": _multiplier(max(windows.inner, 1)),
         "by_h": _multiplier(extent["h"]),
         "by_w": _multiplier(extent["w"]),
+        "by_plane": _multiplier(prod(extent.values())),
     }
 
 
