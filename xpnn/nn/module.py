@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from .. import tree
 from ..backend import asarray, device_of, follow, on_device
 from ..gradients import replaying, stop_gradient
 from ..namespace.array import Array
-from ..namespace.libraries import is_array, raw_namespace
+from ..namespace.libraries import is_array, library_name, raw_namespace
 
-__all__ = ["Buffer", "Module"]
+__all__ = ["Buffer", "IncompatibleKeys", "Module"]
 
 _PLAIN = frozenset((int, float, bool, str, type(None), complex))
 
@@ -35,6 +35,13 @@ class Buffer:
             return
         value = stop_gradient(value)
         self.value = value._value if type(value) is Array else value
+
+
+class IncompatibleKeys(NamedTuple):
+    """What load_state_dict passed over, as torch names it; both are empty unless strict=False."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
 
 
 class Module:
@@ -110,21 +117,23 @@ class Module:
         arrays = {name: value for name, value in tree.flatten(self) if is_array(value)}
         return {**arrays, **{name: buffer.value for name, buffer in self.named_buffers()}}
 
-    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
-        """Copies arrays (of any library) into the parameters and buffers of the same names, in place.
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+        """Copies arrays (of any library, torch's tensors too) into the parameters and buffers of the same names, in place.
 
-        Raises ValueError that lists missing, unexpected and mis-shaped names; then nothing was changed. strict=False
-        passes over missing and unexpected names.
+        Raises ValueError that lists missing, unexpected and mis-shaped names, and what is no array of numbers; then nothing
+        was changed. strict=False passes over missing and unexpected names, and returns them.
         """
         own = self.state_dict()
-        _check_names(own, state, strict)
+        found = _read_state(own, state, strict)
         buffers = dict(self.named_buffers())
-        for name in own.keys() & state.keys():
-            new = _converted(state[name], own[name])
+        for name, new in found.items():
             if name in buffers:
                 buffers[name].update(new)
             else:
                 own[name][...] = new
+        return IncompatibleKeys(
+            [name for name in own if name not in state], [name for name in state if name not in own]
+        )
 
     def to(self, device: str) -> Self:
         """Moves all parameters and buffers to a device ("cpu", "gpu", "gpu:1"), in place; returns the module."""
@@ -215,24 +224,52 @@ def _adopted(old: Any, new: Any) -> Any:
     return new
 
 
-def _check_names(own: Mapping[str, Any], state: Mapping[str, Any], strict: bool) -> None:
+def _read_state(own: Mapping[str, Any], state: Any, strict: bool) -> dict[str, Any]:
+    """Copies of the arrays that are in both, as they are kept here; ValueError that lists all that does not fit."""
+    if not isinstance(state, Mapping):
+        raise TypeError(f"state: expected a dict of arrays by name, got {type(state).__name__}")
     problems = []
     if strict and (missing := [name for name in own if name not in state]):
         problems.append(f"missing: {', '.join(missing)}")
-    if strict and (unexpected := [name for name in state if name not in own]):
+    if strict and (unexpected := [str(name) for name in state if name not in own]):
         problems.append(f"unexpected: {', '.join(unexpected)}")
-    shapes = [
-        f"{name} {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
-        for name in own
-        if name in state and tuple(state[name].shape) != tuple(own[name].shape)
-    ]
-    if shapes:
-        problems.append(f"of another shape: {'; '.join(shapes)}")
+    found: dict[str, Any] = {}
+    shapes, kinds = [], []
+    for name in (name for name in own if name in state):
+        expected, shape = tuple(own[name].shape), getattr(state[name], "shape", None)
+        if shape is not None and tuple(shape) != expected:
+            shapes.append(f"{name} {tuple(shape)}, expected {expected}")
+            continue
+        if _is_convertible(state[name], own[name]):
+            found[name] = _converted(state[name], own[name])
+        else:
+            kind = getattr(state[name], "dtype", type(state[name]).__name__)
+            kinds.append(f"{name} {kind}, expected {own[name].dtype}")
+    problems += [f"of another shape: {'; '.join(shapes)}"] if shapes else []
+    problems += [f"of another kind: {'; '.join(kinds)}"] if kinds else []
     if problems:
         raise ValueError("state_dict does not fit: " + " | ".join(problems))
+    return found
+
+
+def _is_convertible(x: Any, like: Any) -> bool:
+    """Whether x is an array of numbers that the dtype of ``like`` can stand for."""
+    if not is_array(x) or getattr(x.dtype, "kind", "f") in "OSUMm":
+        return False
+    return "complex" not in str(x.dtype) or "complex" in str(like.dtype)
 
 
 def _converted(x: Any, like: Any) -> Any:
     """A copy of x in the library, device and dtype of ``like``."""
+    if library_name(x) == "torch" and library_name(like) != "torch":  # which gives nothing away on a GPU or in a graph
+        x = x.detach().cpu()
+        x = x.float() if str(x.dtype) == "torch.bfloat16" else x
     with on_device(device_of(like)):
-        return raw_namespace(like).astype(follow(x, like), like.dtype)
+        return raw_namespace(like).astype(_followed(x, like), like.dtype)
+
+
+def _followed(x: Any, like: Any) -> Any:
+    """x in the library of ``like``. bfloat16, which is no kind of number to the standard, passes as it is or as float32."""
+    if str(x.dtype) == "bfloat16" and library_name(x) == "numpy":
+        x = x.astype("float32")
+    return follow(x, like)
