@@ -12,7 +12,10 @@ from ..nn.module import Module
 from .files import read, write
 from .host import host
 
-__all__ = ["load", "named_arrays", "save"]
+__all__ = ["CHECKPOINT", "OTHERS", "load", "load_into", "named_arrays", "save", "weights_in"]
+
+CHECKPOINT = "xpnn.checkpoint"  # a key of the metadata of a file that holds more than weights
+OTHERS = "@"  # before the names of its arrays that are no weights: no attribute's name begins like that
 
 Model = TypeVar("Model", bound=Module)
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -34,13 +37,14 @@ def load(path: str | os.PathLike[str], model: Model) -> Model: ...
 def load(path: str | os.PathLike[str], model: Any = None) -> Any:
     """The arrays of a safetensors or npz file by name, as NumPy arrays; with a model: loads them into it, and returns it.
 
+    Of a checkpoint these are the weights, without the rest of the training.
     Nothing in the file is executed (no pickle). Raises ValueError for a file that is not what its suffix says, or whose
     arrays are not those of the model, which is left as it was then. bfloat16 comes as that of the package ml_dtypes,
     where this is missing as float32.
     """
     if model is not None and not isinstance(model, Module):
         raise TypeError(f"model: expected an xpnn.nn.Module, got {type(model).__name__}")
-    arrays, _ = read(path)
+    arrays = weights_in(*read(path))
     return arrays if model is None else load_into(model, arrays, path)
 
 
@@ -51,6 +55,13 @@ def load_into(model: Model, arrays: Mapping[str, Any], path: str | os.PathLike[s
     except ValueError as error:
         raise ValueError(f"path: the arrays of {os.fspath(path)!r} are not those of the model: {error}") from None
     return model
+
+
+def weights_in(arrays: Arrays, metadata: Mapping[str, str]) -> Arrays:
+    """The weights among the arrays of a file: all of them, unless it is a checkpoint."""
+    if CHECKPOINT not in metadata:
+        return arrays
+    return {name: x for name, x in arrays.items() if not name.startswith(OTHERS)}
 
 
 def named_arrays(model: Any) -> Arrays:
