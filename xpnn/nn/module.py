@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
@@ -14,6 +15,7 @@ from ..namespace.libraries import is_array, library_name, raw_namespace
 
 __all__ = ["Buffer", "IncompatibleKeys", "Module"]
 
+_TIES = "__ties__"  # in a pickle: for each leaf the place of the first that is the same array
 _PLAIN = frozenset((int, float, bool, str, type(None), complex))
 
 
@@ -35,6 +37,15 @@ class Buffer:
             return
         value = stop_gradient(value)
         self.value = value._value if type(value) is Array else value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Buffer, (_host(self.value),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Buffer:
+        return Buffer(copy.deepcopy(self.value, memo))
+
+    def __copy__(self) -> Buffer:
+        return Buffer(self.value)
 
 
 class IncompatibleKeys(NamedTuple):
@@ -147,6 +158,39 @@ class Module:
 
         return self._convert(cast)
 
+    # ---- copies
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle, joblib and the like: the arrays of a GPU as NumPy arrays, so that any machine can read them."""
+        leaves = list(tree.leaves(self))
+        arrays = [x for x in [*leaves, *(buffer.value for _, buffer in self.named_buffers())] if is_array(x)]
+        memo = {id(x): _host(x) for x in arrays}
+        state = self.__dict__
+        if any(memo[id(x)] is not x for x in arrays):
+            state = copy.deepcopy(state, memo)  # the memo gives tied arrays, and modules in two places, one copy
+        first: dict[int, int] = {}
+        places = [first.setdefault(id(x), i) if is_array(x) else i for i, x in enumerate(leaves)]
+        return {**state, _TIES: places} if len(first) < sum(map(is_array, leaves)) else state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Ties again what was tied: joblib, unlike pickle, makes an array of its own of each."""
+        self.__dict__.update({name: value for name, value in state.items() if name != _TIES})
+        if _TIES in state:
+            leaves = list(tree.leaves(self))
+            tied = (leaves[i] for i in state[_TIES])
+            self._adopt(tree.map(lambda _: next(tied), self))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        new = object.__new__(type(self))
+        memo[id(self)] = new
+        new.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return new
+
+    def __copy__(self) -> Self:
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        return new
+
     @property
     def device(self) -> str:
         """The device of the parameters: "cpu" or "gpu:N"; "cpu" where there are none."""
@@ -179,6 +223,17 @@ class Module:
 
     # ---- how it looks
 
+    def summary(self, *inputs: Any) -> Any:
+        """A table, to print, of the layers: their output shapes and how many numbers they train; a forward finds them.
+
+        inputs: the shapes of the forward's arguments, batch included, which then are zeros of the parameters' dtype, or
+        the arguments themselves: ``model.summary((1, 28, 28))``, ``model.summary(indices)``. The forward is one in
+        evaluation, of a copy: the model stays as it is.
+        """
+        from .summary import summarize
+
+        return summarize(self, inputs)
+
     def extra_repr(self) -> str:
         """The options shown by repr(), as in torch."""
         return ""
@@ -189,6 +244,11 @@ class Module:
             return f"{type(self).__name__}({self.extra_repr()})"
         lines = [f"  ({name}): " + repr(module).replace("\n", "\n  ") for name, module in children]
         return "\n".join([f"{type(self).__name__}(", *lines, ")"])
+
+
+def _host(x: Any) -> Any:
+    """An array of a GPU as a NumPy array; anything else as it is."""
+    return x.get() if is_array(x) and device_of(x) != "cpu" else x
 
 
 def _is_branch(value: Any) -> bool:
