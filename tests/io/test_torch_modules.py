@@ -84,6 +84,12 @@ LAYERS: list[tuple[str, tuple[Any, ...], tuple[int, ...], dict[str, Any]]] = [
       for options in ({}, {"num_layers": 2, "bidirectional": True, "dropout": 0.5}, {"bias": False, "batch_first": True})),
     ("RNN", (4, 5), STEPS, {"nonlinearity": "relu"}),
     ("LSTM", (4, 5), STEPS, {"proj_size": 3}),
+    ("MultiheadAttention", (4, 2), STEPS, {}),
+    ("MultiheadAttention", (4, 2), STEPS, {"bias": False, "batch_first": True, "dropout": 0.3}),
+    ("MultiheadAttention", (4, 2), STEPS, {"add_bias_kv": True, "add_zero_attn": True, "kdim": 4, "vdim": 4}),
+    ("TransformerEncoderLayer", (4, 2, 8), STEPS, {"activation": "gelu", "batch_first": True, "norm_first": True}),
+    ("TransformerEncoderLayer", (4, 2, 8), STEPS, {"dropout": 0.2, "layer_norm_eps": 0.1}),
+    ("TransformerDecoderLayer", (4, 2, 8), STEPS, {"dropout": 0.2}),
     ("LSTMCell", (4, 5), (3, 4), {}),
     ("GRUCell", (4, 5), (3, 4), {"bias": False}),
     ("RNNCell", (4, 5), (3, 4), {"nonlinearity": "relu"}),
@@ -114,7 +120,8 @@ def inputs(name: str, shape: tuple[int, ...]) -> list[Any]:
     rng = np.random.default_rng(0)
     if name == "Embedding":
         return [rng.integers(0, 10, shape)]
-    return [rng.normal(size=shape) for _ in range(2 if name == "Bilinear" else 1)]
+    count = {"Bilinear": 2, "MultiheadAttention": 3, "TransformerDecoderLayer": 2}.get(name, 1)
+    return [rng.normal(size=shape) for _ in range(count)]
 
 
 def outputs(module: Any, xs: list[Any]) -> list[Any]:
@@ -159,6 +166,18 @@ def test_losses(name: str, options: dict[str, Any]) -> None:
     wanted = theirs(torch.tensor(x), torch.tensor(y)).numpy()
     np.testing.assert_allclose(ours(x, y), wanted, rtol=1e-12)
     np.testing.assert_allclose(to_torch(ours)(torch.tensor(x), torch.tensor(y)).numpy(), wanted, rtol=1e-12)
+
+
+def test_stacks_of_transformer_layers() -> None:
+    if not hasattr(nn, "TransformerEncoder"):
+        pytest.skip("xpnn.nn has no TransformerEncoder yet")
+    layer = torch.nn.TransformerEncoderLayer(4, 2, 8)
+    theirs = torch.nn.TransformerEncoder(layer, 2, torch.nn.LayerNorm(4), enable_nested_tensor=False).double().eval()
+    x = np.random.default_rng(0).normal(size=STEPS)
+    ours = from_torch(theirs)
+    wanted = outputs(theirs, [x])[0]
+    np.testing.assert_allclose(ours(x), wanted, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(outputs(to_torch(ours), [x])[0], wanted, rtol=1e-12, atol=1e-12)
 
 
 def network() -> Any:
