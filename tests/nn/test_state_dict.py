@@ -45,7 +45,7 @@ def test_everything_that_does_not_fit_is_in_one_line_and_nothing_is_changed() ->
     with pytest.raises(ValueError, match="state_dict does not fit") as caught:
         model.load_state_dict(state)
     assert str(caught.value) == (
-        "state_dict does not fit: missing: 0.bias | unexpected: tail.weight | "
+        "state_dict does not fit the expected names and shapes: missing: 0.bias | unexpected: tail.weight | "
         "of another shape: 0.weight (2, 4), expected (2, 3) | "
         "of another kind: 1.weight complex128, expected float32; 1.bias str, expected float32; "
         "1.running_mean <U1, expected float32"

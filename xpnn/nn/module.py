@@ -308,7 +308,7 @@ def _read_state(own: Mapping[str, Any], state: Any, strict: bool) -> dict[str, A
     problems += [f"of another shape: {'; '.join(shapes)}"] if shapes else []
     problems += [f"of another kind: {'; '.join(kinds)}"] if kinds else []
     if problems:
-        raise ValueError("state_dict does not fit: " + " | ".join(problems))
+        raise ValueError("state_dict does not fit the expected names and shapes: " + " | ".join(problems))
     return found
 
 
