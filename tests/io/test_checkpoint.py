@@ -207,7 +207,10 @@ def test_what_does_not_fit_changes_nothing(tmp_path: Path) -> None:
     other = Training("SGD", "StepLR").run(1)
     refused(other, path, "has no loss_scaler; it has optimizer, schedule, ema", loss_scaler=optim.EMA(other.model))
     refused(
-        other, path, "does not fit .*: missing: 2.weight", model=nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3))
+        other,
+        path,
+        "does not fit .*: missing: 2.weight",
+        model=nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3)),
     )
     refused(other, path, "state: expected that of 2 groups", optimizer=OPTIMIZERS["groups"](other.model))
     refused(

@@ -38,19 +38,11 @@ _ELSEWHERE: dict[str, dict[str, _Reader]] = {
 }
 # What torch's signature does not show: it is taken out of **kwargs.
 _HIDDEN = {"RNN": {"nonlinearity": "tanh"}}
-# Matters of memory, of where to put things, and of how it used to be written: results do not depend on them.
+# Matters of memory, of first values and of how it used to be written: results do not depend on them.
 _WITHOUT_EFFECT = frozenset(
     (
-        "device",
-        "dtype",
-        "inplace",
-        "sparse",
-        "size_average",
-        "reduce",
-        "enable_nested_tensor",
-        "mask_check",
-        "_weight",
-        "_freeze",
+        *("device", "dtype", "inplace", "sparse", "enable_nested_tensor", "mask_check"),
+        *("init", "_weight", "_freeze", "size_average", "reduce"),
     )
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,7 +47,8 @@ def to_torch(model: Module) -> Any:
     tensor = functools.partial(_tensor, torch)
     fill = functools.partial(_fill_theirs, torch)
     walk = _Walk(nn, Module, torch.nn, torch.nn.Module, tensor, fill, _children_of_ours, "torch.nn")
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "enable_nested_tensor")  # a default of torch that torch warns of
         return walk.result(model)
 
 
