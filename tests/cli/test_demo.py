@@ -37,7 +37,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tup
 
 @pytest.mark.parametrize("name", NEEDS)
 def test_a_quick_run_leaves_all_its_files(name: str, run: Callable[..., Any], tmp_path: Path) -> None:
-    for package in ("matplotlib", "safetensors", NEEDS[name]):
+    for package in ("matplotlib", NEEDS[name]):
         pytest.importorskip(package, reason=f"needs {package}, of the extra examples")
     code, out, err = run(name, "--quick", "--device", "cpu", "--json")
     assert code == 0, err

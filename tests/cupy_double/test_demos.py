@@ -20,7 +20,7 @@ MAY_WAIT = ("xpnn.train.", "xpnn.backend:", "xpnn.demos.classify:")
     ("name", "package"), [("dnn", "mlxtend"), ("cnn", "mlxtend"), ("lstm", "sktime"), ("gru", "pmdarima")]
 )
 def test_a_quick_run(name: str, package: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for needed in ("matplotlib", "safetensors", package):
+    for needed in ("matplotlib", package):
         pytest.importorskip(needed, reason=f"needs {needed}, of the extra examples")
     with counting() as account:
         assert main(["demo", name, "--quick", "--device", "gpu", "--json", "--out", str(tmp_path)]) == 0

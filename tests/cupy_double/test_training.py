@@ -186,8 +186,6 @@ def test_the_host_waits_once_an_epoch() -> None:
 
 @pytest.mark.parametrize("suffix", ["safetensors", "npz"])
 def test_weights_go_to_a_file_and_to_the_other_device(suffix: str, tmp_path: Path) -> None:
-    if suffix == "safetensors":
-        pytest.importorskip("safetensors")
     model = mlp()
     xpnn.save(model, tmp_path / f"weights.{suffix}")
     with xpnn.backend("cpu"):

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
 
     folder = args.out or writable_folder("xpnn-demo")
     chosen = [demos()[name] for name in (NAMES if args.network == "all" else (args.network,))]
-    for package in ("matplotlib", "safetensors", *(package for demo in chosen for package in demo.packages)):
+    for package in ("matplotlib", *(package for demo in chosen for package in demo.packages)):
         package_folder(package, "examples")
     settings = Settings(seed=args.seed, quick=args.quick, progress=sys.stderr.isatty() or not args.json)
     results: list[dict[str, Any]] = []

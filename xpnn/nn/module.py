@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from .. import tree
 from ..backend import asarray, device_of, follow, on_device
 from ..gradients import replaying, stop_gradient
 from ..namespace.array import Array
-from ..namespace.libraries import is_array, raw_namespace
+from ..namespace.libraries import is_array, library_name, raw_namespace
 
-__all__ = ["Buffer", "Module"]
+__all__ = ["Buffer", "IncompatibleKeys", "Module"]
 
+_TIES = "__ties__"  # in a pickle: for each leaf the place of the first that is the same array
 _PLAIN = frozenset((int, float, bool, str, type(None), complex))
 
 
@@ -35,6 +37,22 @@ class Buffer:
             return
         value = stop_gradient(value)
         self.value = value._value if type(value) is Array else value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Buffer, (_host(self.value),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Buffer:
+        return Buffer(copy.deepcopy(self.value, memo))
+
+    def __copy__(self) -> Buffer:
+        return Buffer(self.value)
+
+
+class IncompatibleKeys(NamedTuple):
+    """What load_state_dict passed over, as torch names it; both are empty unless strict=False."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
 
 
 class Module:
@@ -110,21 +128,23 @@ class Module:
         arrays = {name: value for name, value in tree.flatten(self) if is_array(value)}
         return {**arrays, **{name: buffer.value for name, buffer in self.named_buffers()}}
 
-    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
-        """Copies arrays (of any library) into the parameters and buffers of the same names, in place.
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+        """Copies arrays (of any library, torch's tensors too) into the parameters and buffers of the same names, in place.
 
-        Raises ValueError that lists missing, unexpected and mis-shaped names; then nothing was changed. strict=False
-        passes over missing and unexpected names.
+        Raises ValueError that lists missing, unexpected and mis-shaped names, and what is no array of numbers; then nothing
+        was changed. strict=False passes over missing and unexpected names, and returns them.
         """
         own = self.state_dict()
-        _check_names(own, state, strict)
+        found = _read_state(own, state, strict)
         buffers = dict(self.named_buffers())
-        for name in own.keys() & state.keys():
-            new = _converted(state[name], own[name])
+        for name, new in found.items():
             if name in buffers:
                 buffers[name].update(new)
             else:
                 own[name][...] = new
+        return IncompatibleKeys(
+            [name for name in own if name not in state], [name for name in state if name not in own]
+        )
 
     def to(self, device: str) -> Self:
         """Moves all parameters and buffers to a device ("cpu", "gpu", "gpu:1"), in place; returns the module."""
@@ -137,6 +157,39 @@ class Module:
             return asarray(x, dtype, device=device_of(x)) if x.dtype.kind == "f" else x
 
         return self._convert(cast)
+
+    # ---- copies
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle, joblib and the like: the arrays of a GPU as NumPy arrays, so that any machine can read them."""
+        leaves = list(tree.leaves(self))
+        arrays = [x for x in [*leaves, *(buffer.value for _, buffer in self.named_buffers())] if is_array(x)]
+        memo = {id(x): _host(x) for x in arrays}
+        state = self.__dict__
+        if any(memo[id(x)] is not x for x in arrays):
+            state = copy.deepcopy(state, memo)  # the memo gives tied arrays, and modules in two places, one copy
+        first: dict[int, int] = {}
+        places = [first.setdefault(id(x), i) if is_array(x) else i for i, x in enumerate(leaves)]
+        return {**state, _TIES: places} if len(first) < sum(map(is_array, leaves)) else state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Ties again what was tied: joblib, unlike pickle, makes an array of its own of each."""
+        self.__dict__.update({name: value for name, value in state.items() if name != _TIES})
+        if _TIES in state:
+            leaves = list(tree.leaves(self))
+            tied = (leaves[i] for i in state[_TIES])
+            self._adopt(tree.map(lambda _: next(tied), self))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        new = object.__new__(type(self))
+        memo[id(self)] = new
+        new.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return new
+
+    def __copy__(self) -> Self:
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        return new
 
     @property
     def device(self) -> str:
@@ -170,6 +223,17 @@ class Module:
 
     # ---- how it looks
 
+    def summary(self, *inputs: Any) -> Any:
+        """A table, to print, of the layers: their output shapes and how many numbers they train; a forward finds them.
+
+        inputs: the shapes of the forward's arguments, batch included, which then are zeros of the parameters' dtype, or
+        the arguments themselves: ``model.summary((1, 28, 28))``, ``model.summary(indices)``. The forward is one in
+        evaluation, of a copy: the model stays as it is.
+        """
+        from .summary import summarize
+
+        return summarize(self, inputs)
+
     def extra_repr(self) -> str:
         """The options shown by repr(), as in torch."""
         return ""
@@ -180,6 +244,11 @@ class Module:
             return f"{type(self).__name__}({self.extra_repr()})"
         lines = [f"  ({name}): " + repr(module).replace("\n", "\n  ") for name, module in children]
         return "\n".join([f"{type(self).__name__}(", *lines, ")"])
+
+
+def _host(x: Any) -> Any:
+    """An array of a GPU as a NumPy array; anything else as it is."""
+    return x.get() if is_array(x) and device_of(x) != "cpu" else x
 
 
 def _is_branch(value: Any) -> bool:
@@ -215,24 +284,52 @@ def _adopted(old: Any, new: Any) -> Any:
     return new
 
 
-def _check_names(own: Mapping[str, Any], state: Mapping[str, Any], strict: bool) -> None:
+def _read_state(own: Mapping[str, Any], state: Any, strict: bool) -> dict[str, Any]:
+    """Copies of the arrays that are in both, as they are kept here; ValueError that lists all that does not fit."""
+    if not isinstance(state, Mapping):
+        raise TypeError(f"state: expected a dict of arrays by name, got {type(state).__name__}")
     problems = []
     if strict and (missing := [name for name in own if name not in state]):
         problems.append(f"missing: {', '.join(missing)}")
-    if strict and (unexpected := [name for name in state if name not in own]):
+    if strict and (unexpected := [str(name) for name in state if name not in own]):
         problems.append(f"unexpected: {', '.join(unexpected)}")
-    shapes = [
-        f"{name} {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
-        for name in own
-        if name in state and tuple(state[name].shape) != tuple(own[name].shape)
-    ]
-    if shapes:
-        problems.append(f"of another shape: {'; '.join(shapes)}")
+    found: dict[str, Any] = {}
+    shapes, kinds = [], []
+    for name in (name for name in own if name in state):
+        expected, shape = tuple(own[name].shape), getattr(state[name], "shape", None)
+        if shape is not None and tuple(shape) != expected:
+            shapes.append(f"{name} {tuple(shape)}, expected {expected}")
+            continue
+        if _is_convertible(state[name], own[name]):
+            found[name] = _converted(state[name], own[name])
+        else:
+            kind = getattr(state[name], "dtype", type(state[name]).__name__)
+            kinds.append(f"{name} {kind}, expected {own[name].dtype}")
+    problems += [f"of another shape: {'; '.join(shapes)}"] if shapes else []
+    problems += [f"of another kind: {'; '.join(kinds)}"] if kinds else []
     if problems:
-        raise ValueError("state_dict does not fit: " + " | ".join(problems))
+        raise ValueError("state_dict does not fit the expected names and shapes: " + " | ".join(problems))
+    return found
+
+
+def _is_convertible(x: Any, like: Any) -> bool:
+    """Whether x is an array of numbers that the dtype of ``like`` can stand for."""
+    if not is_array(x) or getattr(x.dtype, "kind", "f") in "OSUMm":
+        return False
+    return "complex" not in str(x.dtype) or "complex" in str(like.dtype)
 
 
 def _converted(x: Any, like: Any) -> Any:
     """A copy of x in the library, device and dtype of ``like``."""
+    if library_name(x) == "torch" and library_name(like) != "torch":  # which gives nothing away on a GPU or in a graph
+        x = x.detach().cpu()
+        x = x.float() if str(x.dtype) == "torch.bfloat16" else x
     with on_device(device_of(like)):
-        return raw_namespace(like).astype(follow(x, like), like.dtype)
+        return raw_namespace(like).astype(_followed(x, like), like.dtype)
+
+
+def _followed(x: Any, like: Any) -> Any:
+    """x in the library of ``like``. bfloat16, which is no kind of number to the standard, passes as it is or as float32."""
+    if str(x.dtype) == "bfloat16" and library_name(x) == "numpy":
+        x = x.astype("float32")
+    return follow(x, like)

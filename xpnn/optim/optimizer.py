@@ -139,15 +139,35 @@ class Optimizer:
         return list(reversed(unique.values()))
 
     def state_dict(self) -> dict[str, Any]:
-        """Steps done, the rate, and a copy of the state of every array, for load_state_dict."""
-        return {"steps": self.steps, "lr": self.lr, "state": tree.map(copied, self.state)}
+        """Steps done, the options, and a copy of the state of every array, for load_state_dict."""
+        return {"steps": self.steps, "lr": self.lr, **options_of(self), "state": tree.map(copied, self.state)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes over a copy of what state_dict returned: training goes on bit for bit."""
-        if "state" not in state:
+        """Takes over a copy of what state_dict returned, options included: training goes on bit for bit.
+
+        Raises ValueError, before anything is changed, for the state of other arrays.
+        """
+        if "groups" in state:
             raise ValueError("state: expected that of an optimiser without groups; it has groups")
-        self.steps, self.lr = state["steps"], state["lr"]
-        self.state = tree.map(copied, state["state"])
+        if missing := {"steps", "lr", "state"} - state.keys():
+            raise ValueError(f"state: expected what state_dict() gave, it has no {', '.join(sorted(missing))}")
+        self._check_state(state["state"])
+        self._adopt(state["steps"], state)
+
+    def _adopt(self, steps: int, state: dict[str, Any]) -> None:
+        for name in ("lr", *options_of(self)):
+            setattr(self, name, state.get(name, getattr(self, name)))
+        self.steps, self.state = steps, tree.map(copied, state["state"])
+
+    def _check_state(self, state: dict[str, dict[str, Any]]) -> None:
+        """Raises unless what is kept by names belongs to arrays of params, of the same shape where it has as many axes."""
+        own = {name: tuple(x.shape) for name, x in tree.flatten(self.params) if is_array(x)}
+        if unknown := [name for name in state if name not in own]:
+            raise ValueError(f"state: expected that of {', '.join(own)}, got {', '.join(unknown)}")
+        for name, kept in state.items():
+            for key, x in kept.items():
+                if is_array(x) and len(x.shape) == len(own[name]) and tuple(x.shape) != own[name]:
+                    raise ValueError(f"state: {key} of {name} has shape {tuple(x.shape)}, expected {own[name]}")
 
 
 class Grouped(Optimizer):
@@ -198,11 +218,11 @@ class Grouped(Optimizer):
         saved = state.get("groups", [])
         if len(saved) != len(self._parts):
             raise ValueError(f"state: expected that of {len(self._parts)} groups, got {len(saved)}")
+        for part, group in zip(self._parts, saved, strict=True):
+            part._check_state(group["state"])
         self.steps = state["steps"]
         for part, group in zip(self._parts, saved, strict=True):
-            for name in options_of(part):
-                setattr(part, name, group[name])
-            part.steps, part.state = self.steps, tree.map(copied, group["state"])
+            part._adopt(self.steps, group)
 
 
 def _check_apart(parts: list[Optimizer]) -> None:

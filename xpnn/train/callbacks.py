@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from ..io import save
+from ..io import save, save_checkpoint
 from ..nn.module import Module
 
 __all__ = ["Checkpoint", "EarlyStopping", "StopTraining"]
@@ -34,6 +36,14 @@ class _Best:
             self.best = value
         return better
 
+    def state_dict(self) -> dict[str, Any]:
+        """What was seen so far, for a checkpoint."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what state_dict returned."""
+        self.best = state["best"]
+
 
 class EarlyStopping(_Best):
     """Stops when ``monitor`` has not improved for ``patience`` epochs; then the best weights are put back.
@@ -56,6 +66,13 @@ class EarlyStopping(_Best):
         if self.waited >= self.patience:
             raise StopTraining
 
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "waited": self.waited, "weights": dict(self._state)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.waited, self._state = state["waited"], dict(state["weights"])
+        super().load_state_dict(state)
+
     def restore(self, model: Module) -> None:
         """Gives the model the weights of its best epoch."""
         if self._state:
@@ -63,12 +80,59 @@ class EarlyStopping(_Best):
 
 
 class Checkpoint(_Best):
-    """Saves the weights to a file whenever ``monitor`` is better than ever before."""
+    """Writes the training to a file every ``every`` epochs; with best_only, if ``monitor`` is better than ever before then.
 
-    def __init__(self, path: str | os.PathLike[str], monitor: str = "val_loss", mode: str = "min") -> None:
+    path: of a .safetensors or .npz file; ``"run-{epoch}.safetensors"`` takes numbers of the record in, and keep=3 then
+    deletes all but the last three. The file is written by xpnn.io.save_checkpoint: ``fit(..., resume=path)`` goes on from
+    it, bit for bit if the checkpoint is the last of the callbacks, and ``xpnn.load`` reads the weights. weights_only=True,
+    or a call outside of fit, writes these alone.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], monitor: str = "val_loss", mode: str = "min", *, best_only: bool = True,
+        every: int = 1, keep: int | None = None, weights_only: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(monitor, mode)
+        for name, value in (("every", every), ("keep", 1 if keep is None else keep)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name}: expected a positive integer, got {value!r}")
+        if keep is not None and "{" not in os.fspath(path):
+            raise ValueError(f'keep: expected a path with "{{epoch}}" in it, got {os.fspath(path)!r}')
         self.path = path
+        self.best_only = best_only
+        self.every = every
+        self.keep = keep
+        self.weights_only = weights_only
+        self.files: list[str] = []
+        self._parts: Mapping[str, Any] | None = None
+
+    def begin(self, parts: Mapping[str, Any]) -> None:
+        """Called by fit with what belongs into a checkpoint beside the model."""
+        self._parts = parts
 
     def __call__(self, model: Module, record: dict[str, float]) -> None:
-        if self.improved(record):
-            save(model, self.path)
+        if record["epoch"] % self.every or (self.best_only and not self.improved(record)):
+            return
+        path = self._path(record)
+        files = [*(file for file in self.files if file != path), path]
+        self.files = files if self.keep is None else files[-self.keep :]
+        if self._parts is None or self.weights_only:
+            save(model, path)
+        else:
+            save_checkpoint(path, model=model, epoch=record["epoch"], **self._parts)
+        for file in set(files) - set(self.files):
+            Path(file).unlink(missing_ok=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "files": list(self.files)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.files = list(state["files"])
+        super().load_state_dict(state)
+
+    def _path(self, record: dict[str, float]) -> str:
+        path = os.fspath(self.path)
+        try:
+            return path.format(**record) if "{" in path else path
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError(f"path: {path!r} asks for {error}; known: {', '.join(record)}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from .. import tree
 from ..data import batches
 from ..gradients import value_and_grad
+from ..io import load_checkpoint
 from ..nn.module import Module
 from ..optim import Grouped, Optimizer, ReduceLROnPlateau, Schedule, clip_grad_norm
 from .callbacks import StopTraining
@@ -35,6 +37,7 @@ def fit(
     max_grad_norm: float | None = None,
     augment: Callable[[Any], Any] | None = None,
     callbacks: Iterable[Callable[[Module, dict[str, float]], None]] = (),
+    resume: str | os.PathLike[str] | None = None,
     progress: bool | str = True,
 ) -> History:
     """Trains a model and returns the history, one record per epoch; the model is trained in place and left in training mode.
@@ -45,7 +48,9 @@ def fit(
     ``validation`` = (inputs, targets) after each epoch, beside val_loss. schedule: stepped after every update;
     ReduceLROnPlateau after every epoch, with val_loss, or with loss if there is no ``validation``.
     max_grad_norm: clips the norm of all gradients together. augment: applied to the inputs of each training batch.
-    callbacks: called with (model, record) after each epoch. progress: a bar on stderr, with this text if it is a string.
+    callbacks: called with (model, record) after each epoch. resume: a file of the callback Checkpoint; the training goes on
+    behind its epoch, up to ``epochs`` in all, as if it had never stopped, if everything else is as it was.
+    progress: a bar on stderr, with this text if it is a string.
     Every pass is shuffled; xpnn.seed(n) before the call makes the run reproducible.
     """
     _check_optimizer(optimizer, model)
@@ -53,8 +58,14 @@ def fit(
     train = towards(model, batches(*data, batch_size=batch_size, shuffle=True))
     callbacks = list(callbacks)
     history = History()
-    with Progress(len(train) * epochs, progress) as bar:
-        for epoch in range(1, epochs + 1):
+    lasting = [callback for callback in callbacks if hasattr(callback, "state_dict")]
+    parts = {"optimizer": optimizer, "schedule": schedule, "callbacks": lasting, "history": history}
+    done = 0 if resume is None else _resume(resume, model, parts)
+    for callback in callbacks:
+        if hasattr(callback, "begin"):
+            callback.begin(parts)
+    with Progress(len(train) * (epochs - done), progress) as bar:
+        for epoch in range(done + 1, epochs + 1):
             start = time.perf_counter()
             model.train()
             values = [bar.advance(step(augment(x) if augment else x, y)) for x, y in train]
@@ -73,6 +84,16 @@ def fit(
         if hasattr(callback, "restore"):
             callback.restore(model)
     return history
+
+
+def _resume(path: str | os.PathLike[str], model: Module, parts: dict[str, Any]) -> int:
+    """Loads a checkpoint of fit into the model and the parts; returns the epochs that it has behind it."""
+    states = {name: part for name, part in parts.items() if name != "history" and part}
+    saved = load_checkpoint(path, model=model, **states)
+    if "epoch" not in saved or "history" not in saved:
+        raise ValueError(f"resume: {os.fspath(path)!r} is not from a Checkpoint of fit: it has no epoch or no history")
+    parts["history"].extend(saved["history"])
+    return int(saved["epoch"])
 
 
 def _check_optimizer(optimizer: Any, model: Module) -> None:
@@ -118,9 +139,11 @@ def _mean(values: list[Any]) -> float:
 
 
 def _stops(callbacks: list[Any], model: Module, record: dict[str, float]) -> bool:
-    try:
-        for callback in callbacks:
+    """Calls all callbacks, and tells whether one of them wants to stop."""
+    stops = False
+    for callback in callbacks:
+        try:
             callback(model, record)
-    except StopTraining:
-        return True
-    return False
+        except StopTraining:
+            stops = True
+    return stops
