@@ -52,10 +52,10 @@ def widened(xp: Any, x: Any) -> Any:
     return xp.astype(x, xp.float32) if _is_short(x) else x
 
 
-def check_floating(xp: Any, x: Any) -> None:
+def check_floating(xp: Any, x: Any, name: str = "x") -> None:
     """Raises TypeError unless x is real floating point."""
     if not _is_short(x) and not xp.isdtype(x.dtype, "real floating"):
-        raise TypeError(f"x: expected a real floating-point dtype, got {x.dtype}")
+        raise TypeError(f"{name}: expected a real floating-point dtype, got {x.dtype}")
 
 
 def _is_short(x: Any) -> bool:
