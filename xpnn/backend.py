@@ -148,7 +148,7 @@ def parse(name: str) -> str:
         return "cpu"
     match = re.fullmatch(r"cupy|(?:gpu|cuda)(?::([0-9]+))?", name)
     if match is None:
-        raise ValueError(f"backend must be one of {NAMES}, got {name!r}")
+        raise ValueError(f"backend must be one of {NAMES}, and so must a device, got {name!r}")
     return f"gpu:{int(match[1] or 0)}"
 
 

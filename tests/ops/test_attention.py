@@ -167,7 +167,7 @@ Q, K, V = inputs((2,), 3, 4, 5, 6)
         ((Q, K[0], V), {}, ValueError, r"k: expected shape \(2, S, 5\) for q \(2, 3, 5\), got \(4, 5\)"),
         ((Q, K[:1], V), {}, ValueError, r"k: expected shape \(2, S, 5\)"),
         ((Q, K, V[:, :3]), {}, ValueError, r"v: expected shape \(2, 4, D\) for k \(2, 4, 5\), got \(2, 3, 6\)"),
-        ((Q.astype(int), K, V), {}, TypeError, "q: expected a real floating-point dtype, got int64"),
+        ((Q.astype(int), K, V), {}, TypeError, "q: expected a floating-point dtype, got int64"),
         ((Q, K.astype(np.float32), V), {}, TypeError, "k: expected q's dtype float64, got float32"),
         ((Q, K, V.astype(np.float32)), {}, TypeError, "v: expected q's dtype float64, got float32"),
         ((Q, K, V, np.ones((3, 3), bool)), {}, ValueError, r"attn_mask: .* \(2, 3, 4\), got \(3, 3\)"),

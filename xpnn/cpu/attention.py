@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,12 @@ def broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
 
 def refusal(
     q: Any, k: Any, v: Any, attn_mask: Any, *, is_causal: bool = False, dropout: float = 0.0,
-    scale: float | None = None, key: Any = None,
+    scale: Any = None, key: Any = None,
 ) -> str | None:  # fmt: skip
     if q is None or k is None or v is None:
         return "absent arrays"
+    if scale is not None and not isinstance(scale, Real):
+        return f"scale of {type(scale).__name__}"
     if q.ndim < 2 or q.ndim != k.ndim or q.shape[:-2] != k.shape[:-2] or q.shape[-1] != k.shape[-1]:
         return "shapes"
     if v.ndim != k.ndim or v.shape[:-1] != k.shape[:-1] or not k.shape[-2]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 from ..cpu.attention import broadcasts
@@ -25,10 +26,12 @@ HIDDEN = {"float32": -(2.0**100), "float16": -(2.0**15), "bfloat16": -(2.0**100)
 
 def refusal(
     q: Any, k: Any, v: Any, attn_mask: Any, *, is_causal: bool = False, dropout: float = 0.0,
-    scale: float | None = None, key: Any = None,
+    scale: Any = None, key: Any = None,
 ) -> str | None:  # fmt: skip
     if q is None or k is None or v is None:
         return "absent arrays"
+    if scale is not None and not isinstance(scale, Real):
+        return f"scale of {type(scale).__name__}"
     if q.ndim < 2 or q.ndim != k.ndim or q.shape[:-2] != k.shape[:-2] or q.shape[-1] != k.shape[-1]:
         return "shapes"
     if v.ndim != k.ndim or v.shape[:-1] != k.shape[:-1] or not 0 < k.shape[-2] <= MOST_LENGTH:

@@ -10,6 +10,7 @@ from ..backend import follow
 from ..namespace import namespace
 from ..namespace.array import unbox
 from ..namespace.libraries import is_array
+from ..ops._checks import check_floating
 from ..ops.attention import attention_weights
 from ..random import next_key
 from . import parameters
@@ -157,6 +158,7 @@ class MultiheadAttention(Module):
         for name, x, size in (("query", query, "embed_dim"), ("key", key, "kdim"), ("value", value, "vdim")):
             check_rank(self, x, (rank,), f"{rank} axes, as query has", name)
             check_features(self, x, -1, getattr(self, size), size, name)
+            check_floating(name, x)
         if tuple(value.shape[:-1]) != tuple(key.shape[:-1]):
             raise ValueError(
                 f"value: expected the length and batch of key {tuple(key.shape)}, got {tuple(value.shape)}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any
 
-__all__ = ["check_eps", "check_features", "check_number", "check_probability", "check_rank", "check_sizes"]
+from ..ops._checks import check_number
+
+__all__ = ["check_eps", "check_features", "check_probability", "check_rank", "check_sizes"]
 
 
 def check_sizes(**sizes: Any) -> None:
@@ -22,12 +23,6 @@ def check_probability(p: Any, name: str = "p") -> None:
     check_number(name, p)
     if not 0 <= p <= 1:
         raise ValueError(f"{name}: expected a probability in [0, 1], got {p}")
-
-
-def check_number(name: str, value: Any) -> None:
-    """Raises unless value is a real number."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
 
 
 def check_eps(eps: Any, name: str = "eps") -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import init, ops
 from ..backend import follow
+from ..ops._checks import check_whole
 from ..random import next_key
 from .checks import check_sizes
 from .module import Module
@@ -24,6 +25,8 @@ class Embedding(Module):
         device: str | None = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         check_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        if padding_idx is not None:
+            check_whole("padding_idx", padding_idx)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise ValueError(f"padding_idx: expected one of the {num_embeddings} rows, got {padding_idx}")
         self.num_embeddings = num_embeddings

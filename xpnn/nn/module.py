@@ -229,7 +229,7 @@ def _check_names(own: Mapping[str, Any], state: Mapping[str, Any], strict: bool)
     if shapes:
         problems.append(f"of another shape: {'; '.join(shapes)}")
     if problems:
-        raise ValueError("state_dict does not fit: " + " | ".join(problems))
+        raise ValueError("state_dict does not fit the expected names and shapes: " + " | ".join(problems))
 
 
 def _converted(x: Any, like: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import ops
 from ..namespace import namespace
+from ..ops._checks import check_floating
 from ..random import next_key
 from ..random.place import float_dtype, place
 from .checks import check_features, check_probability, check_rank, check_sizes
@@ -35,9 +36,10 @@ class PositionalEncoding(Module):
     def forward(self, x: Any) -> Any:
         check_rank(self, x, (2, 3), "(N, T, E) or (T, E)" if self.batch_first else "(T, N, E) or (T, E)")
         check_features(self, x, -1, self.d_model, "d_model")
+        check_floating("x", x)
         length = x.shape[1 if self.batch_first and len(x.shape) == 3 else 0]
         if length > self.max_len:
-            raise ValueError(f"PositionalEncoding: x has {length} steps, expected at most max_len = {self.max_len}")
+            raise ValueError(f"x: expected at most max_len = {self.max_len} steps, got shape {tuple(x.shape)}")
         xp = namespace(x, self.pe.value)
         pe = self.pe.value[:length, ...]
         y = x + xp.astype(pe if len(x.shape) == 2 or self.batch_first else xp.expand_dims(pe, axis=1), x.dtype)

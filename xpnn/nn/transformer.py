@@ -117,6 +117,9 @@ class TransformerDecoderLayer(_Layer):
         memory_key_padding_mask: Any = None, tgt_is_causal: bool = False, memory_is_causal: bool = False,
     ) -> Any:  # fmt: skip
         self._check(tgt=tgt, memory=memory)
+        batch = 0 if self.batch_first else 1
+        if len(memory.shape) != len(tgt.shape) or (len(tgt.shape) == 3 and memory.shape[batch] != tgt.shape[batch]):
+            raise ValueError(f"memory: expected the batch of tgt {tuple(tgt.shape)}, got shape {tuple(memory.shape)}")
 
         def attend(x: Any) -> Any:
             return self.self_attn(x, x, x, tgt_key_padding_mask, False, tgt_mask, is_causal=tgt_is_causal)[0]

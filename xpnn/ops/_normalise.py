@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..gradients import stop_gradient
+from ._checks import check_number
 
 __all__ = [
     "affine",
@@ -52,10 +53,10 @@ def widened(xp: Any, x: Any) -> Any:
     return xp.astype(x, xp.float32) if _is_short(x) else x
 
 
-def check_floating(xp: Any, x: Any, name: str = "x") -> None:
+def check_floating(xp: Any, x: Any) -> None:
     """Raises TypeError unless x is real floating point."""
     if not _is_short(x) and not xp.isdtype(x.dtype, "real floating"):
-        raise TypeError(f"{name}: expected a real floating-point dtype, got {x.dtype}")
+        raise TypeError(f"x: expected a real floating-point dtype, got {x.dtype}")
 
 
 def _is_short(x: Any) -> bool:
@@ -64,7 +65,8 @@ def _is_short(x: Any) -> bool:
 
 
 def check_eps(eps: float) -> None:
-    """Raises ValueError unless eps >= 0."""
+    """Raises unless eps is a number >= 0."""
+    check_number("eps", eps)
     if not eps >= 0:
         raise ValueError(f"eps: expected 0 or more, got {eps}")
 

@@ -10,7 +10,7 @@ from ..cuda import attention as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
 from ..random import Key
-from ._normalise import check_floating
+from ._checks import check_array, check_floating, check_number
 from .dropout import masked
 from .softmax import softmax
 
@@ -48,6 +48,8 @@ def attention_weights(
 ) -> Any:
     """The weights by which attention takes its mean: q (..., T, E), k (..., S, E) -> (..., T, S), rows that sum to 1 or 0."""
     _check(q, k, attn_mask)
+    if scale is not None:
+        check_number("scale", scale)
     xp = namespace(q, k, attn_mask)
     scores = xp.matmul(q * (_default_scale(q) if scale is None else scale), xp.matrix_transpose(k))
     if not k.shape[-2]:
@@ -79,7 +81,8 @@ def _hidden(scores: Any) -> float:
 
 def _check(q: Any, k: Any, attn_mask: Any) -> None:
     xp = namespace(q, k, attn_mask)
-    check_floating(xp, q, "q")
+    check_floating("q", q, ("real floating",))
+    check_array("k", k)
     if k.dtype != q.dtype:
         raise TypeError(f"k: expected q's dtype {q.dtype}, got {k.dtype}")
     if q.ndim < 2:
@@ -97,6 +100,7 @@ def _check(q: Any, k: Any, attn_mask: Any) -> None:
 
 
 def _check_values(q: Any, k: Any, v: Any) -> None:
+    check_array("v", v)
     if v.dtype != q.dtype:
         raise TypeError(f"v: expected q's dtype {q.dtype}, got {v.dtype}")
     if v.ndim != k.ndim or tuple(v.shape[:-1]) != tuple(k.shape[:-1]):
@@ -105,6 +109,7 @@ def _check_values(q: Any, k: Any, v: Any) -> None:
 
 
 def _check_dropout(dropout: float, key: Key | None) -> None:
+    check_number("dropout", dropout)
     if not 0 <= dropout <= 1:
         raise ValueError(f"dropout: expected a probability in [0, 1], got {dropout}")
     if dropout and not isinstance(key, Key):

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..ops._checks import check_number
 from .optimizer import Optimizer, nonnegative
 
 __all__ = [
@@ -268,11 +269,13 @@ def _cosine(start: float, end: float, done: float) -> float:
 
 def _positive(**options: float) -> None:
     for name, value in options.items():
+        check_number(name, value)
         if not value > 0:
             raise ValueError(f"{name}: expected more than 0, got {value}")
 
 
 def _fraction(**options: float) -> None:
     for name, value in options.items():
+        check_number(name, value)
         if not 0 <= value <= 1:
             raise ValueError(f"{name}: expected a number in [0, 1], got {value}")
