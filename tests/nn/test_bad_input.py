@@ -14,7 +14,7 @@ from .bad_input_cases import Bad, all_cases
 
 PACKAGE = Path(xpnn.__file__).parent
 CASES = all_cases()
-EXPECTED = re.compile(r"\bexpected\b|\bmust be\b")
+EXPECTED = re.compile(r"\bexpected\b|\bmust be\b|\btakes\b")
 
 
 def test_there_are_enough_of_them() -> None:

@@ -178,6 +178,21 @@ def test_is_causal_alone_hides_what_comes_after() -> None:
     np.testing.assert_allclose(decoder(x, x, tgt_is_causal=True), decoder(x, x, AFTER), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("options", [{}, {"add_zero_attn": True}, {"add_bias_kv": True}], ids=str)
+def test_is_causal_goes_with_any_other_mask(options: dict[str, bool]) -> None:
+    layer = nn.MultiheadAttention(D, H, **options)
+    x = np.random.default_rng(0).normal(size=(T, N, D)).astype(np.float32)
+    numbers = np.random.default_rng(1).normal(size=(T, T)).astype(np.float32)
+    for mask, both in (
+        (None, AFTER),
+        (EVERY[0, :, :T], EVERY[0, :, :T] | AFTER),
+        (numbers, np.where(AFTER, -np.inf, numbers)),
+    ):
+        for need_weights in (True, False):
+            y, _ = layer(x, x, x, None, need_weights, mask, is_causal=True)
+            np.testing.assert_allclose(y, layer(x, x, x, None, need_weights, both)[0], rtol=1e-5, atol=1e-6)
+
+
 def test_an_activation_may_be_a_function() -> None:
     x = np.random.default_rng(0).normal(size=(T, N, D)).astype(np.float32)
     layers = [nn.TransformerEncoderLayer(D, H, 8, 0.0, activation=a) for a in ("gelu", xpnn.ops.gelu, nn.GELU())]

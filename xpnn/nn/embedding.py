@@ -37,7 +37,7 @@ class Embedding(Module):
             self.weight[self.padding_idx, ...] = 0
 
     def forward(self, indices: Any) -> Any:
-        return ops.embedding(follow(indices, self.weight), self.weight, padding_idx=self.padding_idx)
+        return ops.embedding(follow(indices, self.weight, "indices"), self.weight, padding_idx=self.padding_idx)
 
     def extra_repr(self) -> str:
         return f"{self.num_embeddings}, {self.embedding_dim}"

@@ -79,7 +79,7 @@ class _Recurrent(Module):
         elif self.batch_first:
             x = xp.permute_dims(x, (1, 0, 2))
         self._check_states(x, states)
-        y, ends = self._layers(xp, x, states, None if lengths is None else _followed(lengths, x))
+        y, ends = self._layers(xp, x, states, None if lengths is None else follow(lengths, x, "lengths"))
         last = [xp.stack(group, axis=0) for group in zip(*ends, strict=True)]
         if not batched:
             return xp.squeeze(y, axis=1), [xp.squeeze(s, axis=1) for s in last]
@@ -118,13 +118,6 @@ class _Recurrent(Module):
         defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
         options += [f"{name}={getattr(self, name)}" for name, value in defaults.items() if getattr(self, name) != value]
         return ", ".join(options)
-
-
-def _followed(lengths: Any, x: Any) -> Any:
-    """lengths where x is; what is no array of numbers is said here, by its name."""
-    if isinstance(lengths, str):
-        raise TypeError("lengths: expected integers, got str")
-    return follow(lengths, x)
 
 
 class LSTM(_Recurrent):

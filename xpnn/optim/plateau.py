@@ -48,7 +48,10 @@ class ReduceLROnPlateau:
 
     def step(self, metric: Any) -> None:
         """Takes the metric of an epoch, a number or an array of shape (), and sets the learning rate of the next."""
-        value = float(metric)
+        try:
+            value = float(metric)
+        except (TypeError, ValueError):
+            raise TypeError(f"metric: expected a number, got {type(metric).__name__}") from None
         better = self._improved(value)
         self.best = value if better else self.best
         self.waited = 0 if better else self.waited + 1

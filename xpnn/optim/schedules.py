@@ -86,6 +86,8 @@ class MultiStepLR(Schedule):
 
     def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1) -> None:
         nonnegative(gamma=gamma)
+        if not isinstance(milestones, Sequence):
+            raise TypeError(f"milestones: expected a list of numbers of steps, got {type(milestones).__name__}")
         self.milestones = sorted(milestones)
         self.gamma = gamma
         super().__init__(optimizer)

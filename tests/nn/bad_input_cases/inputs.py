@@ -53,6 +53,8 @@ POOLS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "AvgPool3d": (nn.AvgPool3d(2), (2, 4, 9, 9, 9)),
     "AdaptiveAvgPool1d": (nn.AdaptiveAvgPool1d(4), (2, 4, 9)),
     "AdaptiveAvgPool2d": (nn.AdaptiveAvgPool2d(4), (2, 4, 9, 9)),
+    "AdaptiveAvgPool3d": (nn.AdaptiveAvgPool3d(4), (2, 4, 9, 9, 9)),
+    "AdaptiveMaxPool1d": (nn.AdaptiveMaxPool1d(4), (2, 4, 9)),
     "AdaptiveMaxPool2d": (nn.AdaptiveMaxPool2d(4), (2, 4, 9, 9)),
     "AdaptiveMaxPool3d": (nn.AdaptiveMaxPool3d(4), (2, 4, 9, 9, 9)),
 }

@@ -18,6 +18,7 @@ def x(*shape: int) -> Any:
 KEY = random.Key(1)
 CELL = (x(12, 4), x(12, 3))  # weights of an lstm, 4 -> 3
 IMAGE, WEIGHT = x(2, 4, 9, 9), x(6, 4, 3, 3)
+PAIRS = ((0, 0), (0, 0))
 WORDS = ("relu", "tanh", "sigmoid", "silu", "gelu", "elu", "leaky_relu", "softplus", "softmax", "log_softmax")
 
 CASES = [
@@ -87,6 +88,44 @@ CASES = [
     bad("dropout", "-0.5", lambda: ops.attention(x(3, 4), x(5, 4), x(5, 4), dropout=-0.5)),
     bad("key", "NoneType", lambda: ops.attention(x(3, 4), x(5, 4), x(5, 4), dropout=0.5)),
     bad("scale", "str", lambda: ops.attention(x(3, 4), x(5, 4), x(5, 4), scale="1")),
+    # ---- of one, two and three axes
+    *(
+        bad("x", came, lambda f=f"{name}{axes}d", a=args, w=wrong: getattr(ops, f)(w, *a))
+        for axes in (1, 2, 3)
+        for name, args in {
+            "conv": (x(6, 4, *(3,) * axes),),
+            "max_pool": (2,),
+            "avg_pool": (2,),
+            "adaptive_avg_pool": (2,),
+            "adaptive_max_pool": (2,),
+        }.items()
+        for wrong, came in (([1.0], "list"), (x(4), "(4,)"), (np.ones((1, 4, *(5,) * axes), int), "int64"))
+    ),
+    *(
+        bad("x", "list", lambda f=f, a=args, o=options: getattr(ops, f)([1.0], *a, **o))
+        for f, args, options in (
+            ("conv", (WEIGHT,), {"stride": (1, 1), "padding": PAIRS, "dilation": (1, 1)}),
+            ("max_pool", (), {"kernel": (2, 2), "stride": (1, 1), "padding": PAIRS, "dilation": (1, 1)}),
+            ("avg_pool", (), {"kernel": (2, 2), "stride": (1, 1), "padding": PAIRS, "counted": PAIRS}),
+            ("adaptive_avg_pool", (), {"output": (2, 2)}),
+            ("adaptive_max_pool", (), {"output": (2, 2)}),
+            ("layer_norm", (), {"normalized_shape": (4,)}),
+            ("rms_norm", (), {"normalized_shape": (4,)}),
+            ("group_norm", (), {"num_groups": 2}),
+            ("batch_norm", (), {}),
+            ("batch_norm_eval", (x(4), x(4)), {}),
+            ("lstm", (None, None, *CELL), {}),
+            ("gru", (None, x(9, 4), x(9, 3)), {}),
+            ("rnn", (None, x(3, 4), x(3, 3)), {}),
+            ("linear", (x(3, 4),), {}),
+        )
+    ),
+    bad("a", "list", lambda: ops.linear_scan([1.0], x(5, 3))),
+    bad("logits", "list", lambda: ops.softmax_cross_entropy([1.0], np.array([0]))),
+    bad("target", "list", lambda: ops.softmax_cross_entropy(x(1, 4), [0])),
+    bad("q", "list", lambda: ops.attention([1.0], x(5, 4), x(5, 4))),
+    bad("w_ih", "(8, 4)", lambda: ops.gru(x(5, 2, 4), None, x(8, 4), x(9, 3))),
+    bad("h0", "(2, 4)", lambda: ops.gru(x(5, 2, 4), x(2, 4), x(9, 4), x(9, 3))),
     # ---- random numbers
     bad("keep_prob", "1.5", lambda: random.dropout_mask(KEY, (2,), 1.5)),
     bad("shape", "-1", lambda: random.uniform(KEY, (2, -1))),

@@ -1,34 +1,32 @@
-"""Losses, optimisers and modules: what tests/test_losses_input.py and tests/optim/test_bad_arguments.py have more of."""
+"""Optimisers, schedules and modules; tests/optim/test_bad_arguments.py has more of them."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from xpnn import losses, nn, optim
+from xpnn import nn, optim
 
 from . import bad
 
-X, Y, LABELS = np.ones((6, 4), np.float32), np.zeros((6, 4), np.float32), np.array([0, 1, 2, 3, 0, 1])
 WEIGHTS = {"a": np.ones(3, np.float32)}
 LAYER = nn.Linear(4, 3)
 KINDS = ("SGD", "Adam", "AdamW", "RMSprop", "Lion", "LAMB", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam")
+SGD = optim.SGD(WEIGHTS)
+SCHEDULES = {
+    "StepLR": (3,),
+    "MultiStepLR": ([3],),
+    "ExponentialLR": (0.9,),
+    "LambdaLR": (float,),
+    "ConstantLR": (),
+    "LinearLR": (),
+    "PolynomialLR": (),
+    "CosineAnnealingLR": (5,),
+    "CosineAnnealingWarmRestarts": (5,),
+    "OneCycleLR": (0.1, 9),
+    "ReduceLROnPlateau": (),
+}
 
 CASES = [
-    # ---- losses
-    bad("input", "list", lambda: losses.mse_loss([1.0], [1.0])),
-    bad("target", "(6,)", lambda: losses.mse_loss(X, np.ones(6))),
-    bad("target", "4", lambda: losses.cross_entropy(X, LABELS + 1)),
-    bad("target", "-1", lambda: losses.nll_loss(X, LABELS - 1)),
-    bad("target", "(5,)", lambda: losses.cross_entropy(X, LABELS[:5])),
-    bad("target", "float64", lambda: losses.nll_loss(X, LABELS * 1.0)),
-    bad("input", "1.5", lambda: losses.binary_cross_entropy(X * 1.5, Y)),
-    bad("target", "2.0", lambda: losses.binary_cross_entropy(X, Y + 2)),
-    bad("weight", "(3,)", lambda: losses.cross_entropy(X, LABELS, np.ones(3, np.float32))),
-    bad("reduction", "'max'", lambda: losses.huber_loss(X, Y, reduction="max")),
-    bad("label_smoothing", "2", lambda: losses.cross_entropy(X, LABELS, label_smoothing=2)),
-    bad("input_lengths", "9", lambda: losses.ctc_loss(np.zeros((5, 2, 4)), np.ones((2, 2), int), (5, 9), (2, 2))),
-    bad("delta", "-1", lambda: nn.HuberLoss(delta=-1)(X, Y)),
-    bad("margin", "str", lambda: nn.TripletMarginLoss(margin="1")(X, Y, X)),
     # ---- optimisers
     *(bad("lr", "-1.0", lambda k=kind: getattr(optim, k)(WEIGHTS, lr=-1.0)) for kind in KINDS),
     *(bad("lr", "str", lambda k=kind: getattr(optim, k)(WEIGHTS, lr="0.1")) for kind in KINDS),
@@ -59,6 +57,40 @@ CASES = [
     bad("step_size", "str", lambda: optim.StepLR(optim.SGD(WEIGHTS), "3")),
     bad("gamma", "str", lambda: optim.ExponentialLR(optim.SGD(WEIGHTS), "3")),
     bad("decay", "str", lambda: optim.EMA(WEIGHTS, decay="0.9")),
+    bad("lr", "str", lambda: optim.Muon([np.ones((2, 2))], lr="a")),
+    bad("params", "(3,)", lambda: optim.Muon(WEIGHTS)),
+    bad("params", "list", lambda: optim.SGD([{"lr": 1.0}])),
+    bad("grads", "none", lambda: optim.accumulate([])),
+    # ---- schedules
+    *(
+        bad("optimizer", "ndarray", lambda k=kind, a=args: getattr(optim, k)(np.ones(2), *a))
+        for kind, args in SCHEDULES.items()
+    ),
+    *(
+        bad(name, came, lambda k=kind, o=options: getattr(optim, k)(optim.SGD(WEIGHTS), **o))
+        for kind, name, options, came in (
+            ("StepLR", "gamma", {"step_size": 3, "gamma": -1.0}, "-1.0"),
+            ("MultiStepLR", "gamma", {"milestones": [1], "gamma": "a"}, "str"),
+            ("MultiStepLR", "milestones", {"milestones": 3}, "int"),
+            ("ConstantLR", "factor", {"factor": 2.0}, "2.0"),
+            ("ConstantLR", "total_iters", {"total_iters": "5"}, "str"),
+            ("LinearLR", "start_factor", {"start_factor": "a"}, "str"),
+            ("PolynomialLR", "power", {"power": "a"}, "str"),
+            ("CosineAnnealingLR", "T_max", {"T_max": 0}, "0"),
+            ("CosineAnnealingLR", "eta_min", {"T_max": 3, "eta_min": "a"}, "str"),
+            ("CosineAnnealingWarmRestarts", "T_0", {"T_0": -1}, "-1"),
+            ("OneCycleLR", "max_lr 0", {"max_lr": "a", "total_steps": 9}, "str"),
+            ("OneCycleLR", "total_steps", {"max_lr": 0.1, "total_steps": 0}, "0"),
+            ("LambdaLR", "lr_lambda", {"lr_lambda": 0.5}, "0.5"),
+            ("ReduceLROnPlateau", "mode", {"mode": "least"}, "'least'"),
+            ("ReduceLROnPlateau", "patience", {"patience": "a"}, "str"),
+            ("ReduceLROnPlateau", "factor", {"factor": "a"}, "str"),
+        )
+    ),
+    bad("schedulers", "none", lambda: optim.ChainedScheduler([])),
+    bad("schedulers", "int", lambda: optim.ChainedScheduler([3])),
+    bad("milestones", "1", lambda: optim.SequentialLR(SGD, [optim.ExponentialLR(SGD, 0.9)], [3])),
+    bad("metric", "str", lambda: optim.ReduceLROnPlateau(optim.SGD(WEIGHTS)).step("a")),
     # ---- modules
     bad("state_dict", "weight (3, 4)", lambda: nn.Linear(5, 3).load_state_dict(LAYER.state_dict())),
     bad("bias", "missing", lambda: nn.Linear(4, 3).load_state_dict({"weight": LAYER.weight})),
