@@ -148,7 +148,7 @@ def parse(name: str) -> str:
         return "cpu"
     match = re.fullmatch(r"cupy|(?:gpu|cuda)(?::([0-9]+))?", name)
     if match is None:
-        raise ValueError(f"backend must be one of {NAMES}, got {name!r}")
+        raise ValueError(f"backend must be one of {NAMES}, and so must a device, got {name!r}")
     return f"gpu:{int(match[1] or 0)}"
 
 
@@ -362,13 +362,18 @@ def get_default_dtype() -> str:
     return _process.dtype
 
 
-def follow(x: Any, like: Any) -> Any:
+def follow(x: Any, like: Any, name: str = "x") -> Any:
     """A small side input (labels, lengths: any array, or a list of integers) in the library and on the device of ``like``.
 
-    ``like`` is raw or traced. Whole inputs do not follow silently: for those a mismatch is an error.
+    ``like`` is raw or traced. Whole inputs do not follow silently: for those a mismatch is an error. TypeError, with the
+    name, if x holds no numbers.
     """
     raw, like = unbox(x), unbox(like)
     if hasattr(raw, "dtype") and library_name(raw) == library_name(like) and array_device(raw) == array_device(like):
         return x
+    try:
+        host = to_numpy(raw)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: expected an array or a list of numbers, got {type(raw).__name__}") from None
     with on_device(device_of(like)):
-        return raw_namespace(like).asarray(to_numpy(raw), device=array_device(like))
+        return raw_namespace(like).asarray(host, device=array_device(like))

@@ -83,7 +83,7 @@ class Primitive:
     def __call__(self, *arrays: Any, **static: Any) -> Any:
         if len(arrays) != self._count:
             arrays = self._positional(arrays, static)
-        if self._of_numpy and _mode.get() is None:
+        if self._of_numpy and arrays[0] is not None and _mode.get() is None:
             for a in arrays:
                 if type(a) is not ndarray and a is not None:
                     break
@@ -124,7 +124,9 @@ class Primitive:
             if type(a) is not kind and a is not None:
                 self._check_libraries(raw)
                 break
-        library = library_name(raw[0] if raw[0] is not None else self._first(raw))
+        if raw[0] is None:
+            self._check_arrays(raw)
+        library = library_name(raw[0])
         mode = _mode.get()
         if mode is not None:
             return self._explained(library, raw, static, mode)
@@ -133,6 +135,7 @@ class Primitive:
             why = implementation.refusal(*raw, **static)
             if why is None:
                 return implementation
+        self._check_arrays(raw)
         if library == "cupy":
             note_fallback(self.name, why or "no kernel yet")
         return None
@@ -154,14 +157,15 @@ class Primitive:
         mode.lines.append(f"{self.name}: {_short(chosen)}" if chosen else f"{self.name}: reference ({reason})")
         return chosen
 
-    def _first(self, raw: Sequence[Any]) -> Any:
-        for a in raw:
-            if a is not None:
-                return a
-        raise TypeError(f"{self.name}: {self._arrays[0]} is None, expected an array")
+    def _check_arrays(self, raw: Sequence[Any]) -> None:
+        """Raises unless the first is an array, and all others are arrays or absent."""
+        for i, (name, a) in enumerate(zip(self._arrays, raw, strict=False)):
+            if library_name(a) == "builtins" and (a is not None or i == 0):
+                raise TypeError(f"{name}: expected an array, got {type(a).__name__}")
 
     def _check_libraries(self, raw: Sequence[Any]) -> None:
-        """Raises unless all arrays are of one library."""
+        """Raises unless all arrays are arrays, and of one library."""
+        self._check_arrays(raw)
         given = [(name, library_name(a)) for name, a in zip(self._arrays, raw, strict=True) if a is not None]
         for name, library in given:
             if library != given[0][1]:

@@ -167,7 +167,7 @@ def test_parameters_and_repr(kind: str) -> None:
         (lambda m, x: m(x[..., :2]), "MinGRU: x has shape .* input_size = 4 on axis -1"),
         (
             lambda m, x: m(x, np.ones((1, 3, 3))),
-            r"MinGRU: the initial state has shape \(1, 3, 3\), expected \(1, 2, 3\)",
+            r"MinGRU: the initial state h0 has shape \(1, 3, 3\), expected \(1, 2, 3\)",
         ),
         (lambda m, x: m(x, lengths=np.array([1, 2, 3])), r"lengths: expected 2 integers, got int64 of shape \(3,\)"),
         (lambda m, x: m(x, lengths=np.array([1.0, 2])), r"lengths: expected 2 integers, got float64 of shape \(2,\)"),

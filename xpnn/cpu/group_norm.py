@@ -16,7 +16,7 @@ __all__ = ["backward", "forward", "refusal"]
 def refusal(
     x: Any, weight: Any, bias: Any, *, num_groups: int, eps: float = 1e-5, activation: str | None = None
 ) -> str | None:
-    if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups or not eps >= 0:
+    if x.ndim < 2 or not hasattr(num_groups, "__index__") or num_groups < 1 or x.shape[1] % num_groups or not eps >= 0:
         return "arguments that do not fit"
     if any(a is not None and a.shape != x.shape[1:2] for a in (weight, bias)):
         return "shapes of the parameters"

@@ -118,7 +118,7 @@ def class_weights(weight: Any, input: Any, axis: int) -> Any:
     """Factors (C,) per class (None for none), where input is."""
     if weight is None:
         return None
-    weight = follow(weight, input)
+    weight = follow(weight, input, "weight")
     if tuple(weight.shape) != (input.shape[axis],):
         raise ValueError(f"weight: expected shape ({input.shape[axis]},), got {tuple(weight.shape)}")
     return _floating("weight", weight, input)
@@ -150,7 +150,7 @@ def labels(
     target: Any, input: Any, shape: tuple[int, ...], lowest: int, highest: int, ignore_index: int | None = None
 ) -> Any:
     """target, integers of a shape, where input is. On NumPy all of them are in lowest..highest, or ignore_index."""
-    target = follow(target, input)
+    target = follow(target, input, "target")
     if not is_kind(target, "integral"):
         raise TypeError(f"target: expected integers, got dtype {target.dtype}")
     if tuple(target.shape) != shape:

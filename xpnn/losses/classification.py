@@ -45,7 +45,7 @@ def cross_entropy(
     axis = class_axis(input)
     check_integer("ignore_index", ignore_index)
     check_number("label_smoothing", label_smoothing, least=0, most=1)
-    target = follow(target, input)
+    target = follow(target, input, "target")
     if not is_kind(target, ("integral", "real floating")):
         raise TypeError(f"target: expected integers or probabilities, got dtype {target.dtype}")
     weight = class_weights(weight, input, axis)

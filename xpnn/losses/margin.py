@@ -135,7 +135,7 @@ def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float =
     input1, input2 = paired(input1, input2, names=("input1", "input2"))
     if input1.ndim not in (1, 2):
         raise ValueError(f"input1: expected shape (N, D) or (D,), got {tuple(input1.shape)}")
-    target = follow(target, input1)
+    target = follow(target, input1, "target")
     if tuple(target.shape) != tuple(input1.shape[:-1]):
         raise ValueError(f"target: expected shape {tuple(input1.shape[:-1])}, got {tuple(target.shape)}")
     if not is_kind(target, ("integral", "real floating")):

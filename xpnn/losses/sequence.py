@@ -85,7 +85,7 @@ def _moved(xp: Any, alpha: Any, never: Any, by: int) -> Any:
 def _lengths(name: str, lengths: Any, log_probs: Any, single: bool, most: int) -> tuple[Any, list[int] | None]:
     """Lengths (N,) as int64, where log_probs is, and as numbers where those can be had without waiting."""
     known = _known(name, lengths)
-    lengths = follow(lengths, log_probs)
+    lengths = follow(lengths, log_probs, name)
     if not is_kind(lengths, "integral"):
         raise TypeError(f"{name}: expected integers, got dtype {lengths.dtype}")
     shape, batch = tuple(lengths.shape), log_probs.shape[1]
@@ -111,7 +111,7 @@ def _known(name: str, lengths: Any) -> list[int] | None:
 
 def _rows(targets: Any, target_lengths: Any, log_probs: Any, single: bool, blank: int) -> tuple[Any, Any]:
     """The labels (N, S), blank beyond the length of each row, and these lengths (N,)."""
-    targets = follow(targets, log_probs)
+    targets = follow(targets, log_probs, "targets")
     if not is_kind(targets, "integral"):
         raise TypeError(f"targets: expected integers, got dtype {targets.dtype}")
     steps, batch, classes = log_probs.shape

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ..ops._checks import check_number, check_whole
 from .module import Module
 
 __all__ = ["ELU", "GELU", "LeakyReLU", "LogSoftmax", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh"]
@@ -54,6 +55,7 @@ class LeakyReLU(Module):
     """x where x > 0, negative_slope * x elsewhere."""
 
     def __init__(self, negative_slope: float = 0.01) -> None:
+        check_number("negative_slope", negative_slope)
         self.negative_slope = negative_slope
 
     def forward(self, x: Any) -> Any:
@@ -64,6 +66,7 @@ class ELU(Module):
     """x where x > 0, alpha * (exp(x) - 1) elsewhere."""
 
     def __init__(self, alpha: float = 1.0) -> None:
+        check_number("alpha", alpha)
         self.alpha = alpha
 
     def forward(self, x: Any) -> Any:
@@ -74,6 +77,8 @@ class Softplus(Module):
     """log(1 + exp(beta * x)) / beta, linear beyond beta * x > threshold."""
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        check_number("beta", beta)
+        check_number("threshold", threshold)
         self.beta = beta
         self.threshold = threshold
 
@@ -85,6 +90,7 @@ class Softmax(Module):
     """exp(x) / sum(exp(x)) along dim."""
 
     def __init__(self, dim: int = -1) -> None:
+        check_whole("dim", dim)
         self.dim = dim
 
     def forward(self, x: Any) -> Any:
@@ -95,6 +101,7 @@ class LogSoftmax(Module):
     """log(softmax(x)) along dim."""
 
     def __init__(self, dim: int = -1) -> None:
+        check_whole("dim", dim)
         self.dim = dim
 
     def forward(self, x: Any) -> Any:

@@ -6,7 +6,7 @@ import math
 from typing import Any, ClassVar
 
 from .. import ops
-from ..ops._windows import per_axis
+from ..ops._windows import first_axis, per_axis, zero_padding
 from . import parameters
 from .checks import check_features, check_rank, check_sizes
 from .module import Module
@@ -32,7 +32,7 @@ class _Conv(Module):
         check_sizes(in_channels=in_channels, out_channels=out_channels, groups=groups)
         if in_channels % groups or out_channels % groups:
             raise ValueError(
-                f"groups: {groups} divides not both in_channels {in_channels} and out_channels {out_channels}"
+                f"groups: expected a divisor of in_channels {in_channels} and out_channels {out_channels}, got {groups}"
             )
         self.in_channels = in_channels
         self.out_channels = out_channels
@@ -40,6 +40,8 @@ class _Conv(Module):
         self.stride = per_axis("stride", stride, self.dims)
         self.padding = padding if isinstance(padding, str) else per_axis("padding", padding, self.dims, 0)
         self.dilation = per_axis("dilation", dilation, self.dims)
+        zero_padding(self.padding, self.kernel_size, self.stride, self.dilation)  # raises for words that there are not
+        first_axis(data_format)
         self.groups = groups
         self.data_format = data_format
         fan_in = in_channels // groups * math.prod(self.kernel_size)

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import init, ops
 from ..backend import follow
+from ..ops._checks import check_whole
 from ..random import next_key
 from .checks import check_sizes
 from .module import Module
@@ -24,6 +25,8 @@ class Embedding(Module):
         device: str | None = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         check_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        if padding_idx is not None:
+            check_whole("padding_idx", padding_idx)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise ValueError(f"padding_idx: expected one of the {num_embeddings} rows, got {padding_idx}")
         self.num_embeddings = num_embeddings
@@ -34,7 +37,7 @@ class Embedding(Module):
             self.weight[self.padding_idx, ...] = 0
 
     def forward(self, indices: Any) -> Any:
-        return ops.embedding(follow(indices, self.weight), self.weight, padding_idx=self.padding_idx)
+        return ops.embedding(follow(indices, self.weight, "indices"), self.weight, padding_idx=self.padding_idx)
 
     def extra_repr(self) -> str:
         return f"{self.num_embeddings}, {self.embedding_dim}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import ops
 from ..namespace import namespace
+from ..ops._checks import check_array, check_whole
 from . import parameters
 from .checks import check_features, check_sizes
 from .module import Module
@@ -42,14 +43,17 @@ class Flatten(Module):
     """Joins the dimensions start_dim … end_dim into one. x (N, C, H, W) -> y (N, C*H*W)."""
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        check_whole("start_dim", start_dim)
+        check_whole("end_dim", end_dim)
         self.start_dim = start_dim
         self.end_dim = end_dim
 
     def forward(self, x: Any) -> Any:
+        check_array("x", x)
         shape = tuple(x.shape)
         start, end = (d + len(shape) if d < 0 else d for d in (self.start_dim, self.end_dim))
         if not 0 <= start <= end < len(shape):
-            raise ValueError(f"Flatten: x has shape {shape}, no dimensions {self.start_dim} to {self.end_dim}")
+            raise ValueError(f"Flatten: x has shape {shape}, expected dimensions {self.start_dim} to {self.end_dim}")
         size = math.prod(shape[start : end + 1])
         return namespace(x).reshape(x, (*shape[:start], size, *shape[end + 1 :]))
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from .. import ops
 from ..namespace import namespace
+from ..namespace.array import unbox
+from ..namespace.libraries import library_name
 from . import parameters
 from .recurrent import _Recurrent
 
@@ -84,5 +86,11 @@ def _running(xp: Any, lengths: Any, x: Any) -> Any:
     """Which rows have not ended, by time (T, N, 1)."""
     if lengths.shape != x.shape[1:2] or not xp.isdtype(lengths.dtype, "integral"):
         raise ValueError(f"lengths: expected {x.shape[1]} integers, got {lengths.dtype} of shape {lengths.shape}")
+    if (
+        library_name(unbox(lengths)) == "numpy"
+        and lengths.size
+        and not 0 <= lengths.min() <= lengths.max() <= x.shape[0]
+    ):
+        raise ValueError(f"lengths: expected integers in 0..{x.shape[0]}, got {lengths.min()} to {lengths.max()}")
     time = xp.arange(x.shape[0], dtype=xp.int64, device=x.device)
     return xp.expand_dims(xp.expand_dims(time, axis=1) < xp.astype(lengths, xp.int64), axis=2)

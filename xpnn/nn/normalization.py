@@ -99,9 +99,9 @@ class GroupNorm(Module):
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
 
 
-def _sizes(shape: int | Sequence[int]) -> tuple[int, ...]:
+def _sizes(shape: Any) -> tuple[int, ...]:
     """normalized_shape as a tuple of positive integers."""
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    sizes = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
     if not sizes:
         raise ValueError("normalized_shape: expected one size or more, got ()")
     for size in sizes:

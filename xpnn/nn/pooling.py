@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from .. import ops
 from ..ops._adaptive import requested_sizes
-from ..ops._windows import per_axis
+from ..ops._windows import first_axis, per_axis
 from .module import Module
 
 __all__ = [
@@ -32,6 +32,7 @@ class _Pool(Module):
         self.kernel_size = per_axis("kernel_size", kernel_size, self.dims)
         self.stride = self.kernel_size if stride is None else per_axis("stride", stride, self.dims)
         self.padding = per_axis("padding", padding, self.dims, 0)
+        first_axis(data_format)  # raises for another word
         self.ceil_mode = ceil_mode
         self.data_format = data_format
 
@@ -86,6 +87,7 @@ class _AdaptivePool(Module):
 
     def __init__(self, output_size: Any, *, data_format: str = "channels_first") -> None:
         requested_sizes(output_size, (1,) * self.dims)  # raises for what no input could be pooled to
+        first_axis(data_format)
         self.output_size = output_size
         self.data_format = data_format
 

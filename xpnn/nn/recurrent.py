@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from .. import ops
 from ..backend import follow
 from ..namespace import namespace
+from ..ops._checks import check_array
 from ..random import next_key
 from . import parameters
 from .checks import check_features, check_probability, check_rank, check_sizes
@@ -35,7 +36,7 @@ class _Recurrent(Module):
         dropout: float = 0.0, bidirectional: bool = False, device: str | None = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        check_probability(dropout)
+        check_probability(dropout, "dropout")
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -78,7 +79,7 @@ class _Recurrent(Module):
         elif self.batch_first:
             x = xp.permute_dims(x, (1, 0, 2))
         self._check_states(x, states)
-        y, ends = self._layers(xp, x, states, None if lengths is None else follow(lengths, x))
+        y, ends = self._layers(xp, x, states, None if lengths is None else follow(lengths, x, "lengths"))
         last = [xp.stack(group, axis=0) for group in zip(*ends, strict=True)]
         if not batched:
             return xp.squeeze(y, axis=1), [xp.squeeze(s, axis=1) for s in last]
@@ -100,10 +101,13 @@ class _Recurrent(Module):
 
     def _check_states(self, x: Any, states: list[Any]) -> None:
         expected = (self.num_layers * (2 if self.bidirectional else 1), x.shape[1], self.hidden_size)
-        for state in states:
-            if state is not None and tuple(state.shape) != expected:
+        for name, state in zip(("h0", "c0"), states, strict=False):
+            if state is None:
+                continue
+            check_array(name, state)
+            if tuple(state.shape) != expected:
                 raise ValueError(
-                    f"{type(self).__name__}: the initial state has shape {tuple(state.shape)}, expected {expected}"
+                    f"{type(self).__name__}: the initial state {name} has shape {tuple(state.shape)}, expected {expected}"
                 )
 
     def _cell(self, x: Any, states: list[Any], weights: list[Any], lengths: Any, reverse: bool) -> Any:
@@ -122,9 +126,10 @@ class LSTM(_Recurrent):
     lstm(x, (h0, c0)=None, *, lengths=None) -> (y, (h, c)). {_Recurrent.__doc__}"""
     gates = 4
 
-    def forward(
-        self, x: Any, state: tuple[Any, Any] | None = None, *, lengths: Any = None
-    ) -> tuple[Any, tuple[Any, Any]]:
+    def forward(self, x: Any, state: Any = None, *, lengths: Any = None) -> tuple[Any, tuple[Any, Any]]:
+        if state is not None and (not isinstance(state, tuple | list) or len(state) != 2):
+            got = f"{type(state).__name__} of {len(state)}" if isinstance(state, tuple | list) else type(state).__name__
+            raise TypeError(f"state: expected a pair (h0, c0), got {got}")
         y, (h, c) = self._run(x, list(state or (None, None)), lengths)
         return y, (h, c)
 

@@ -14,6 +14,7 @@ from .adaptive_max_pool import adaptive_max_pool as adaptive_max_pool
 from .adaptive_max_pool import adaptive_max_pool1d as adaptive_max_pool1d
 from .adaptive_max_pool import adaptive_max_pool2d as adaptive_max_pool2d
 from .adaptive_max_pool import adaptive_max_pool3d as adaptive_max_pool3d
+from .attention import attention as attention
 from .avg_pool import avg_pool as avg_pool
 from .avg_pool import avg_pool1d as avg_pool1d
 from .avg_pool import avg_pool2d as avg_pool2d

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..gradients import stop_gradient
+from ._checks import check_number
 
 __all__ = [
     "affine",
@@ -64,7 +65,8 @@ def _is_short(x: Any) -> bool:
 
 
 def check_eps(eps: float) -> None:
-    """Raises ValueError unless eps >= 0."""
+    """Raises unless eps is a number >= 0."""
+    check_number("eps", eps)
     if not eps >= 0:
         raise ValueError(f"eps: expected 0 or more, got {eps}")
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ._checks import check_floating
+
 __all__ = ["check_recurrent", "input_products", "run"]
 
 
 def check_recurrent(gates: int, x: Any, states: dict[str, Any], weights: dict[str, Any]) -> None:
     """Raises ValueError unless the arrays of a recurrent layer fit together."""
+    for name, array in {"x": x, **states}.items():
+        if array is not None:
+            check_floating(name, array)
     if x.ndim != 3:
         raise ValueError(f"x: expected shape (T, N, I), got {x.shape}")
     w_hh = weights["w_hh"]

@@ -28,7 +28,7 @@ def per_axis(name: str, value: Any, axes: int, least: int = 1) -> tuple[int, ...
         values = (index(value),) * axes if hasattr(value, "__index__") else tuple(map(index, value))
     except TypeError:
         values = ()
-    if len(values) != axes or min(values) < least:
+    if len(values) != axes or min(values) < least or isinstance(value, bool):
         raise ValueError(f"{name}: expected an integer or {axes} of them, each at least {least}, got {value!r}")
     return values
 
@@ -42,7 +42,7 @@ def zero_padding(padding: Any, kernel: tuple[int, ...], stride: tuple[int, ...],
     if padding != "same":
         raise ValueError(f'padding: expected integers, "valid" or "same", got {padding!r}')
     if any(move != 1 for move in stride):
-        raise ValueError(f'padding: "same" needs stride 1, got stride {stride}')
+        raise ValueError(f'padding: "same" needs stride 1, expected no other with it, got stride {stride}')
     totals = [step * (k - 1) for k, step in zip(kernel, dilation, strict=True)]
     return tuple((total // 2, total - total // 2) for total in totals)
 
@@ -80,9 +80,9 @@ def fitting_sizes(
     """The sizes of the output; ValueError if the window does not fit into the padded input."""
     out = output_sizes(sizes, kernel, stride, padding, dilation)
     if any(n < 1 for n in out):
-        raise ValueError(
-            f"x: axes {sizes}, padded by {padding}, are smaller than the window {kernel} of dilation {dilation}"
-        )
+        least = tuple(step * (k - 1) + 1 for k, step in zip(kernel, dilation, strict=True))
+        window = f"the window {kernel} of dilation {dilation}"
+        raise ValueError(f"x: axes {sizes}, padded by {padding}, are smaller than {window}, expected at least {least}")
     return out
 
 

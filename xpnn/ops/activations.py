@@ -14,6 +14,7 @@ from ..cuda import activation as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
 from ..special import erf
+from ._checks import floating
 from .sigmoid import sigmoid
 
 __all__ = ["elu", "gelu", "leaky_relu", "silu", "softplus", "tanh"]
@@ -23,7 +24,7 @@ def _fused(implementation: cuda.Activation) -> Callable[[Callable[..., Any]], Pr
     """Makes a primitive of the reference below it."""
 
     def primitive(reference: Callable[..., Any]) -> Primitive:
-        own = Primitive(reference, name=reference.__name__)
+        own = Primitive(floating(reference), name=reference.__name__)
         own.add("cupy", implementation)
         return own
 

@@ -8,6 +8,7 @@ from ..cuda import adaptive_avg_pool as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._adaptive import requested_sizes, strides, unfolded
+from ._checks import check_floating
 from ._windows import batched, first_axis
 from .avg_pool import avg_pool
 
@@ -51,6 +52,7 @@ def adaptive_avg_pool3d(x: Any, output_size: Any, *, data_format: str = "channel
 
 def _adaptive_avg_pool(axes: int, x: Any, output_size: Any, data_format: str) -> Any:
     """A mean if one window covers all, plain pooling if all windows are alike; an x without a batch axis gets one meanwhile."""
+    check_floating("x", x)
     xp = namespace(x)
     x, had_batch = batched(xp, x, axes)
     first = first_axis(data_format)

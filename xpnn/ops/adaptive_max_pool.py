@@ -8,6 +8,7 @@ from ..cuda import adaptive_max_pool as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._adaptive import requested_sizes, strides, unfolded
+from ._checks import check_floating
 from ._windows import batched, first_axis
 from .max_pool import max_pool
 
@@ -51,6 +52,7 @@ def adaptive_max_pool3d(x: Any, output_size: Any, *, data_format: str = "channel
 
 def _adaptive_max_pool(axes: int, x: Any, output_size: Any, data_format: str) -> Any:
     """Plain pooling if all windows are alike; an x without a batch axis gets one meanwhile."""
+    check_floating("x", x)
     xp = namespace(x)
     x, had_batch = batched(xp, x, axes)
     first = first_axis(data_format)

@@ -9,6 +9,7 @@ from ..cpu.windows import window_counts
 from ..cuda import avg_pool as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
+from ._checks import check_floating, check_number
 from ._windows import Pairs, batched, first_axis, fitting_sizes, pad, per_axis, pooling_padding, taps
 
 __all__ = ["avg_pool", "avg_pool1d", "avg_pool2d", "avg_pool3d"]
@@ -86,8 +87,11 @@ def _avg_pool(
     """avg_pool with its arguments in normal form; an x without a batch axis gets one meanwhile."""
     kernel = per_axis("kernel_size", kernel_size, axes)
     stride = kernel if stride is None else per_axis("stride", stride, axes)
+    if divisor is not None:
+        check_number("divisor_override", divisor)
     if divisor == 0:
-        raise ValueError("divisor_override: expected a number other than 0")
+        raise ValueError("divisor_override: expected a number other than 0, got 0")
+    check_floating("x", x)
     xp = namespace(x)
     x, had_batch = batched(xp, x, axes)
     first = first_axis(data_format)

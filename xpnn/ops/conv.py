@@ -10,6 +10,7 @@ from ..cuda import conv as cuda
 from ..cuda import conv_depthwise
 from ..namespace import namespace
 from ..primitive import Primitive
+from ._checks import check_array, check_floating, check_whole
 from ._windows import Pairs, batched, first_axis, fitting_sizes, pad, per_axis, taps, zero_padding
 
 __all__ = ["conv", "conv1d", "conv2d", "conv3d"]
@@ -88,13 +89,16 @@ def _conv(
     axes: int, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int, data_format: str
 ) -> Any:
     """conv with its arguments in normal form; an x without a batch axis gets one meanwhile."""
+    check_array("weight", weight)
     if weight.ndim != axes + 2:
         raise ValueError(
             f"weight: expected {axes + 2} axes (outputs, inputs / groups, *kernel), got shape {weight.shape}"
         )
+    check_whole("groups", groups)
     stride = per_axis("stride", stride, axes)
     dilation = per_axis("dilation", dilation, axes)
     padding = zero_padding(padding, tuple(weight.shape[2:]), stride, dilation)
+    check_floating("x", x)
     xp = namespace(x, weight, bias)
     x, had_batch = batched(xp, x, axes)
     y = conv(

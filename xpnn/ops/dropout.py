@@ -10,6 +10,7 @@ from ..namespace import namespace
 from ..namespace.array import unbox
 from ..namespace.libraries import array_device, raw_namespace
 from ..primitive import Primitive
+from ._checks import check_floating, check_number
 
 __all__ = ["dropout"]
 
@@ -20,8 +21,12 @@ def dropout(x: Any, p: float = 0.5, *, key: random.Key) -> Any:
     x (...) floating point -> y of the same shape and dtype. The mask depends on the key and the shape alone: it is the same
     on every library and device.
     """
+    check_number("p", p)
     if not 0 <= p <= 1:
         raise ValueError(f"p: expected a probability in [0, 1], got {p}")
+    if not isinstance(key, random.Key):
+        raise TypeError(f"key: expected a Key of xpnn.random, got {type(key).__name__}")
+    check_floating("x", x)
     return masked(x, p=p, key=key)
 
 

@@ -9,6 +9,7 @@ from ..cuda import group_norm as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._activations import activated, check_activation
+from ._checks import check_whole
 from ._normalise import (
     affine,
     check_eps,
@@ -34,6 +35,7 @@ def reference(
     if x.ndim < 2:
         raise ValueError(f"x: expected shape (N, C, *S), got {tuple(x.shape)}")
     n, channels, *sizes = x.shape
+    check_whole("num_groups", num_groups)
     if num_groups < 1 or channels % num_groups:
         raise ValueError(f"num_groups: expected a divisor of the {channels} channels, got {num_groups}")
     check_parameters((channels,), weight=weight, bias=bias)

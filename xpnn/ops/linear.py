@@ -9,6 +9,7 @@ from ..cuda import linear as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._activations import activated, check_activation
+from ._checks import check_array, check_floating
 
 __all__ = ["linear"]
 
@@ -31,6 +32,8 @@ linear.add("cupy", cuda)
 
 
 def _check(x: Any, weight: Any, bias: Any, activation: str | None) -> None:
+    check_floating("x", x)
+    check_array("weight", weight)
     if weight.ndim != 2:
         raise ValueError(f"weight: expected shape (outputs, inputs), got {weight.shape}")
     outputs, inputs = weight.shape

@@ -9,6 +9,7 @@ from ..cpu import max_pool as cpu
 from ..cuda import max_pool as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
+from ._checks import check_floating
 from ._windows import Pairs, batched, first_axis, fitting_sizes, pad, per_axis, pooling_padding, taps
 
 __all__ = ["max_pool", "max_pool1d", "max_pool2d", "max_pool3d"]
@@ -77,6 +78,7 @@ def _max_pool(
     kernel = per_axis("kernel_size", kernel_size, axes)
     stride = kernel if stride is None else per_axis("stride", stride, axes)
     dilation = per_axis("dilation", dilation, axes)
+    check_floating("x", x)
     xp = namespace(x)
     x, had_batch = batched(xp, x, axes)
     first = first_axis(data_format)

@@ -8,6 +8,7 @@ from ..cpu import sigmoid as cpu
 from ..cuda import activation as cuda
 from ..primitive import Primitive
 from ..special import expit
+from ._checks import check_floating
 
 __all__ = ["sigmoid"]
 
@@ -17,6 +18,7 @@ def reference(x: Any) -> Any:
 
     x (...) -> y (...), floating point.
     """
+    check_floating("x", x)
     return expit(x)
 
 

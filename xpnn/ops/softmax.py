@@ -9,6 +9,7 @@ from ..cuda import softmax as cuda
 from ..gradients import stop_gradient
 from ..namespace import namespace
 from ..primitive import Primitive
+from ._checks import check_axis, check_floating
 
 __all__ = ["log_softmax", "softmax"]
 
@@ -18,7 +19,7 @@ def reference(x: Any, *, axis: int = -1) -> Any:
 
     x (...) -> y (...), floating point. A row of -inf only gives nan, and so does one with inf or nan in it.
     """
-    xp = namespace(x)
+    xp = _checked(x, axis)
     e = xp.exp(_shifted(xp, x, axis))
     return e / xp.sum(e, axis=axis, keepdims=True)
 
@@ -28,7 +29,7 @@ def log_reference(x: Any, *, axis: int = -1) -> Any:
 
     x (...) -> y (...), floating point.
     """
-    xp = namespace(x)
+    xp = _checked(x, axis)
     shifted = _shifted(xp, x, axis)
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
 
@@ -37,6 +38,13 @@ softmax = Primitive(reference, name="softmax")
 softmax.add("cupy", cuda)
 log_softmax = Primitive(log_reference, name="log_softmax")
 log_softmax.add("cupy", log_cuda)
+
+
+def _checked(x: Any, axis: int) -> Any:
+    """The namespace of x, if x is floating point and has the axis."""
+    check_floating("x", x)
+    check_axis(x, axis)
+    return namespace(x)
 
 
 def _shifted(xp: Any, x: Any, axis: int) -> Any:

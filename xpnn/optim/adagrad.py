@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..namespace.libraries import raw_namespace
+from ..ops._checks import check_number
 from .optimizer import Optimizer, nonnegative
 
 __all__ = ["Adadelta", "Adagrad"]
@@ -54,6 +55,7 @@ class Adadelta(Optimizer):
         maximize: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(params, lr)
+        check_number("rho", rho)
         if not 0 <= rho <= 1:
             raise ValueError(f"rho: expected a number in [0, 1], got {rho}")
         nonnegative(eps=eps, weight_decay=weight_decay)

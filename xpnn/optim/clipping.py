@@ -9,6 +9,7 @@ from .. import tree
 from ..cuda import clipping as cuda_clipping
 from ..fallback import note_fallback
 from ..namespace.libraries import is_array, library_name, raw_namespace
+from ..ops._checks import check_number
 from .optimizer import is_short
 
 __all__ = ["clip_grad_norm", "clip_grad_value"]
@@ -23,6 +24,7 @@ def clip_grad_norm(grads: Any, max_norm: float) -> tuple[Any, Any]:
     The norm of float16 and bfloat16 is computed, and given, in float32. Nothing is fetched to the host: on a GPU the
     training step stays free of synchronisation.
     """
+    check_number("max_norm", max_norm)
     if not max_norm > 0:
         raise ValueError(f"max_norm: expected a positive number, got {max_norm}")
     arrays = [g for g in tree.leaves(grads) if is_array(g)]
@@ -39,6 +41,7 @@ def clip_grad_norm(grads: Any, max_norm: float) -> tuple[Any, Any]:
 
 def clip_grad_value(grads: Any, clip_value: float) -> Any:
     """grads with every element brought into [-clip_value, clip_value]; nan stays nan."""
+    check_number("clip_value", clip_value)
     if not clip_value > 0:
         raise ValueError(f"clip_value: expected a positive number, got {clip_value}")
     if any(is_array(g) and library_name(g) == "cupy" for g in tree.leaves(grads)):

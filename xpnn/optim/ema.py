@@ -9,6 +9,7 @@ from typing import Any
 from .. import tree
 from ..namespace.libraries import is_array, raw_namespace
 from ..namespace.lift import is_inexact
+from ..ops._checks import check_number
 from .optimizer import bring, copied, is_short
 
 __all__ = ["EMA"]
@@ -23,6 +24,7 @@ class EMA:
     """
 
     def __init__(self, model: Any, decay: float = 0.999) -> None:
+        check_number("decay", decay)
         if not 0 <= decay <= 1:
             raise ValueError(f"decay: expected a number in [0, 1], got {decay}")
         self.model = model

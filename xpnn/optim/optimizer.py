@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from numbers import Real
 from typing import Any, ClassVar
 
 from .. import tree
@@ -13,6 +14,7 @@ from ..fallback import note_fallback
 from ..namespace.array import Array
 from ..namespace.libraries import is_array, library_name, raw_namespace
 from ..namespace.lift import is_inexact
+from ..ops._checks import check_number
 from .groups import Group, arguments, is_groups, options_of
 
 __all__ = ["Grouped", "Optimizer", "bring", "check_betas", "copied", "is_short", "nonnegative"]
@@ -126,7 +128,7 @@ class Optimizer:
             found = [(name, p, g) for name, p, g in tree.flatten(self.params, grads) if is_array(p) and g is not None]
         except (AttributeError, IndexError, KeyError, TypeError) as error:
             raise ValueError(
-                f"grads: expected a tree of the form of params ({type(self.params).__name__}): {error!r}"
+                f"grads: expected a tree of the form of params ({type(self.params).__name__}), got {_form(grads)}: {error!r}"
             ) from None
         for name, p, g in found:
             if type(g) is Array:
@@ -257,14 +259,22 @@ def bring(state: dict[str, Any], p: Any) -> None:
 def nonnegative(**options: float) -> None:
     """Raises ValueError unless all are 0 or more."""
     for name, value in options.items():
+        check_number(name, value)
         if not value >= 0:
             raise ValueError(f"{name}: expected 0 or more, got {value}")
 
 
-def check_betas(betas: tuple[float, float]) -> None:
-    """Raises ValueError unless both are in [0, 1)."""
-    if not all(0 <= beta < 1 for beta in betas):
+def check_betas(betas: Any) -> None:
+    """Raises unless they are two numbers in [0, 1)."""
+    if not isinstance(betas, tuple | list) or len(betas) != 2:
         raise ValueError(f"betas: expected two numbers in [0, 1), got {betas}")
+    if not all(isinstance(beta, Real) and 0 <= float(beta) < 1 for beta in betas):
+        raise ValueError(f"betas: expected two numbers in [0, 1), got {betas}")
+
+
+def _form(grads: Any) -> str:
+    """What gradients came, in a few words."""
+    return f"dict of {', '.join(map(str, grads))}" if isinstance(grads, dict) else type(grads).__name__
 
 
 @functools.cache

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..ops._checks import check_number
 from .optimizer import Optimizer, nonnegative
 from .schedules import per_group
 
@@ -29,6 +30,7 @@ class ReduceLROnPlateau:
             raise ValueError(f"mode: expected 'min' or 'max', got {mode!r}")
         if threshold_mode not in ("rel", "abs"):
             raise ValueError(f"threshold_mode: expected 'rel' or 'abs', got {threshold_mode!r}")
+        check_number("factor", factor)
         if not 0 <= factor < 1:
             raise ValueError(f"factor: expected a number in [0, 1), got {factor}")
         nonnegative(patience=patience, threshold=threshold, cooldown=cooldown, eps=eps)
@@ -46,7 +48,10 @@ class ReduceLROnPlateau:
 
     def step(self, metric: Any) -> None:
         """Takes the metric of an epoch, a number or an array of shape (), and sets the learning rate of the next."""
-        value = float(metric)
+        try:
+            value = float(metric)
+        except (TypeError, ValueError):
+            raise TypeError(f"metric: expected a number, got {type(metric).__name__}") from None
         better = self._improved(value)
         self.best = value if better else self.best
         self.waited = 0 if better else self.waited + 1

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..ops._checks import check_number
 from .optimizer import Optimizer, nonnegative
 
 __all__ = [
@@ -85,6 +86,8 @@ class MultiStepLR(Schedule):
 
     def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1) -> None:
         nonnegative(gamma=gamma)
+        if not isinstance(milestones, Sequence):
+            raise TypeError(f"milestones: expected a list of numbers of steps, got {type(milestones).__name__}")
         self.milestones = sorted(milestones)
         self.gamma = gamma
         super().__init__(optimizer)
@@ -268,11 +271,13 @@ def _cosine(start: float, end: float, done: float) -> float:
 
 def _positive(**options: float) -> None:
     for name, value in options.items():
+        check_number(name, value)
         if not value > 0:
             raise ValueError(f"{name}: expected more than 0, got {value}")
 
 
 def _fraction(**options: float) -> None:
     for name, value in options.items():
+        check_number(name, value)
         if not 0 <= value <= 1:
             raise ValueError(f"{name}: expected a number in [0, 1], got {value}")

@@ -19,9 +19,10 @@ class SGD(Optimizer):
         nesterov: bool = False, *, maximize: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(params, lr)
-        if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError("nesterov: expected momentum > 0 and dampening = 0 with it")
         nonnegative(momentum=momentum, weight_decay=weight_decay)
+        if nesterov and (momentum <= 0 or dampening != 0):
+            got = f"momentum {momentum} and dampening {dampening}"
+            raise ValueError(f"nesterov: expected momentum > 0 and dampening = 0 with it, got {got}")
         self.momentum = momentum
         self.dampening = dampening
         self.weight_decay = weight_decay
