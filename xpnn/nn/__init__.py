@@ -68,3 +68,6 @@ from .pooling import MaxPool3d as MaxPool3d
 from .recurrent import GRU as GRU
 from .recurrent import LSTM as LSTM
 from .recurrent import RNN as RNN
+from .recurrent_cell import GRUCell as GRUCell
+from .recurrent_cell import LSTMCell as LSTMCell
+from .recurrent_cell import RNNCell as RNNCell
