@@ -99,6 +99,7 @@ struct Forward {
     const T* b_ih;     // (G, H), or null
     const T* b_hh;     // (G, H), or null
     const int* lengths;  // (N), or null
+    const unsigned char* reset;  // (T, N): not 0 where the state before the step is 0; or null; for kernels of single steps
     int times, batch, hidden;
     int reverse, keep, relu;
     int cell;  // for kernels of single steps: 0 Lstm, 1 Gru, 2 Rnn
@@ -124,6 +125,7 @@ struct Backward {
     const T* w;           // (G, H, H): W_hh, for kernels of whole sequences
     const T* product;     // (N, H): W_hh^T of the gradients of the step after, for kernels of single steps
     const int* lengths;   // (N), or null
+    const unsigned char* reset;  // (T, N), or null; for kernels of single steps
     int times, batch, hidden;
     int reverse, relu;
     int cell, rows;  // as above
@@ -144,6 +146,12 @@ __device__ __forceinline__ Place place(const A& a, int time, int n, int u) {
 template <class A>
 __device__ __forceinline__ int length(const A& a, int n) {
     return a.lengths == nullptr ? a.times : a.lengths[n];
+}
+
+// Whether a row begins anew with its step at a time.
+template <class A>
+__device__ __forceinline__ bool begins(const A& a, int time, int n) {
+    return a.reset != nullptr && a.reset[(long long)time * a.batch + n] != 0;
 }
 
 // Element u of a row of units, 0 if the array is absent.

@@ -20,6 +20,8 @@ __device__ void forward(const Forward<T>& a, int n, int u) {
     }
     const bool running = a.time < length(a, n);
     if (running) {
+        const bool anew = begins(a, a.time, n);
+        if (anew) h = c = 0.0f;
         float zx[G], zh[G], b_ih[G], b_hh[G], keep[Cell::kept];
         load_gates(zx, a.gates, at.row, a.hidden, u);
         load_gates(zh, a.product, n, a.hidden, u);
@@ -28,7 +30,7 @@ __device__ void forward(const Forward<T>& a, int n, int u) {
 #pragma unroll
         for (int g = 0; g < G; ++g) {
             zx[g] += b_ih[g];
-            zh[g] += b_hh[g];
+            zh[g] = (anew ? 0.0f : zh[g]) + b_hh[g];
         }
         h = Cell::step(zx, zh, Cell::has_c ? c : h, keep, a.relu);
         store_kept<Cell>(a, keep, at.row, u);
@@ -45,7 +47,11 @@ __device__ void backward(const Backward<T>& a, int n, int u) {
     constexpr int G = Cell::gates;
     const long long own = (long long)n * a.hidden + u;
     const bool first = a.time == (a.reverse ? 0 : a.times - 1);
-    float d = first ? element_or_zero(a.dh_last, own) : a.carry[own] + to_float(a.product[own]);
+    float d = element_or_zero(a.dh_last, own);
+    if (!first) {  // nothing passes a reset from the step after, which this sweep has just been at
+        const int after = a.time + (a.reverse ? -1 : 1);
+        d = after < length(a, n) && begins(a, after, n) ? 0.0f : a.carry[own] + to_float(a.product[own]);
+    }
     float dc = 0.0f;
     if (Cell::has_c) dc = first ? element_or_zero(a.dc_last, own) : a.dc[own];
     if (a.time < 0 || a.time == a.times) {
@@ -58,10 +64,12 @@ __device__ void backward(const Backward<T>& a, int n, int u) {
     if (a.time < length(a, n)) {
         float keep[Cell::kept];
         load_kept<Cell>(a, keep, at, u);
-        const float before = Cell::has_c ? a.c[at.before] : to_float(a.h[at.before]);
+        const bool anew = begins(a, a.time, n);
+        const float before = anew ? 0.0f : Cell::has_c ? a.c[at.before] : to_float(a.h[at.before]);
         const float after = Cell::has_c ? a.c[at.after] : 0.0f;
         d += element_or_zero(a.dy, at.row * a.hidden + u);
         d = Cell::back(keep, before, after, d, dc, dx, dh, a.relu);
+        if (anew) dc = 0.0f;
     }
     store_gradients<Cell>(a, dx, dh, at.row, u);
     a.carry[own] = d;

@@ -12,18 +12,21 @@ __all__ = ["backward", "forward", "refusal"]
 
 
 def refusal(
-    x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, *, reverse: bool = False
-) -> str | None:
-    return recurrent.refuse_recurrent(4, x, (h0, c0), (w_ih, w_hh, b_ih, b_hh), lengths)
+    x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, reset: Any = None, w_hr: Any = None,
+    *, reverse: bool = False,
+) -> str | None:  # fmt: skip
+    if w_hr is not None:
+        return "a projection"
+    return recurrent.refuse_recurrent(4, x, (h0, c0), (w_ih, w_hh, b_ih, b_hh), lengths, reset)
 
 
 def forward(
-    x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any,
+    x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, reset: Any = None, w_hr: Any = None,
     *, reverse: bool = False, need: tuple[bool, ...],
 ) -> tuple[Any, Any]:  # fmt: skip
     weights = (w_ih, w_hh, b_ih, b_hh)
-    return recurrent.forward(LSTM, x, (h0, c0), weights, lengths, reverse=reverse, keep=True in need)
+    return recurrent.forward(LSTM, x, (h0, c0), weights, lengths, reset, reverse=reverse, keep=True in need)
 
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
-    return recurrent.backward(LSTM, residuals, g, need)
+    return *recurrent.backward(LSTM, residuals, g, need), None

@@ -32,12 +32,15 @@ class _Residuals(NamedTuple):
     w_ih: Any
     w_hh: Any
     lengths: Any
+    reset: Any
     kept: dict[str, Any]
     reverse: bool
     relu: bool
 
 
-def refuse_recurrent(gates: int, x: Any, states: Sequence[Any], weights: Sequence[Any], lengths: Any) -> str | None:
+def refuse_recurrent(
+    gates: int, x: Any, states: Sequence[Any], weights: Sequence[Any], lengths: Any, reset: Any
+) -> str | None:
     """Why the arrays of a recurrent layer are not for these kernels, or None."""
     w_ih, w_hh, b_ih, b_hh = weights
     if x.ndim != 3 or w_hh.ndim != 2:
@@ -49,13 +52,15 @@ def refuse_recurrent(gates: int, x: Any, states: Sequence[Any], weights: Sequenc
         return "shapes"
     if lengths is not None and (lengths.shape != x.shape[1:2] or lengths.dtype.kind not in "iu"):
         return "lengths"
+    if reset is not None and (reset.shape != x.shape[:2] or reset.dtype != bool):
+        return "reset"
     if max(x.shape[0] + 1, x.shape[1], gates * hidden) > _MOST:
         return f"{x.shape[0]} times, {x.shape[1]} rows, {hidden} units"
     return refuse_dtypes(x, *states, *weights)
 
 
 def forward(
-    cell: Cell, x: Any, states: Sequence[Any], weights: Sequence[Any], lengths: Any, *,
+    cell: Cell, x: Any, states: Sequence[Any], weights: Sequence[Any], lengths: Any, reset: Any, *,
     reverse: bool, keep: bool, relu: bool = False,
 ) -> tuple[tuple[Any, ...], _Residuals | None]:  # fmt: skip
     """(y, the last states) and what backward needs; states: h0, and c0 for a cell with c."""
@@ -65,6 +70,8 @@ def forward(
     xp = raw_namespace(x)
     if lengths is not None:
         lengths = contiguous(lengths.astype(xp.int32))
+    if reset is not None:
+        reset = contiguous(reset).view(xp.uint8)
     values = {
         "gates": contiguous(xp.matmul(_rows(x), w_ih.T)),
         **_buffers(xp, cell, x.dtype, times, batch, hidden, keep=keep, ragged=lengths is not None),
@@ -74,11 +81,12 @@ def forward(
         "b_ih": b_ih,
         "b_hh": b_hh,
         "lengths": lengths,
+        "reset": reset,
         "keep": int(keep),
         **_options(cell, times, batch, hidden, reverse, relu),
     }
     if times:
-        _way(cell, x, times, batch, hidden).forward(cell, values)
+        _way(cell, x, times, batch, hidden, reset).forward(cell, values)
     else:
         _hand_on(xp, values, {"h0": "h_last", "c0": "c_last"})
     y = values["y"] if lengths is not None else values["h"][:-1] if reverse else values["h"][1:]
@@ -88,7 +96,7 @@ def forward(
     kept = {name: values[name] for name in ("gates", "candidate", "h", "c")}
     if not cell.keeps_gates:
         kept["gates"] = None
-    return out, _Residuals(x, w_ih, w_hh, lengths, kept, reverse, relu)
+    return out, _Residuals(x, w_ih, w_hh, lengths, reset, kept, reverse, relu)
 
 
 def _buffers(
@@ -111,8 +119,8 @@ def _buffers(
 
 
 def backward(cell: Cell, residuals: _Residuals, g: Sequence[Any], need: Sequence[bool]) -> tuple[Any, ...]:
-    """The gradients of x, the states, w_ih, w_hh, b_ih, b_hh and lengths; g: of y and the last states."""
-    x, w_ih, w_hh, lengths, kept, reverse, relu = residuals
+    """The gradients of x, the states, w_ih, w_hh, b_ih, b_hh, lengths and reset; g: of y and the last states."""
+    x, w_ih, w_hh, lengths, reset, kept, reverse, relu = residuals
     (times, batch), hidden = x.shape[:2], w_hh.shape[1]
     xp = raw_namespace(x)
     dy, dh_last, dc_last = (None if d is None else contiguous(d) for d in (*g, None)[:3])
@@ -128,19 +136,23 @@ def backward(cell: Cell, residuals: _Residuals, g: Sequence[Any], need: Sequence
         "dc_last": dc_last,
         "w": w_hh,
         "lengths": lengths,
+        "reset": reset,
         **kept,
         **_options(cell, times, batch, hidden, reverse, relu),
     }
     if times:
-        _way(cell, x, times, batch, hidden).backward(cell, values)
+        _way(cell, x, times, batch, hidden, reset).backward(cell, values)
     else:
         _hand_on(xp, values, {"dh_last": "dh0", "dc_last": "dc0"})
     states = (values["dh0"], values["dc0"]) if cell.has_c else (values["dh0"],)
     before = kept["h"][1:] if reverse else kept["h"][:-1]
+    if reset is not None and need[3 + len(states)]:
+        before = before.copy()
+        before[reset != 0] = 0
     dx, *weights = _products(
         xp, x, w_ih, values["dx"], values["dx" if cell.same else "dh"], before, (need[0], *need[1 + len(states) :])
     )
-    return dx, *(d if wanted else None for d, wanted in zip(states, need[1:], strict=False)), *weights, None
+    return dx, *(d if wanted else None for d, wanted in zip(states, need[1:], strict=False)), *weights, None, None
 
 
 def _options(cell: Cell, times: int, batch: int, hidden: int, reverse: bool, relu: bool) -> dict[str, int]:
@@ -149,11 +161,13 @@ def _options(cell: Cell, times: int, batch: int, hidden: int, reverse: bool, rel
     return {**sizes, "reverse": int(reverse), "relu": int(relu), "cell": cell.number}
 
 
-def _way(cell: Cell, x: Any, times: int, batch: int, hidden: int) -> ModuleType:
+def _way(cell: Cell, x: Any, times: int, batch: int, hidden: int, reset: Any = None) -> ModuleType:
     """Which of the loops over time runs. The environment is read at each call, and cannot make a layer fit that does not."""
     way = os.environ.get("XPNN_RECURRENT") or "auto"
     if way not in _WAYS:
         raise ValueError(f"XPNN_RECURRENT: expected one of {', '.join(_WAYS)}, got {way!r}")
+    if reset is not None:
+        return recurrent_step
     dtype = dtype_name(x.dtype)
     if way == "cluster" and recurrent_cluster.fits(cell, x, hidden):
         return recurrent_cluster

@@ -64,7 +64,11 @@ def backward_bytes(cell: Cell, dtype: str) -> int:
 @functools.cache
 def forward_layout(t: str) -> Layout:
     written = ("gates", t), ("candidate", t), ("h", t), ("c", "float"), ("y", t), ("h_last", t), ("c_last", t)
-    read = *((name, t) for name in ("h0", "c0", "w", "product", "b_ih", "b_hh")), ("lengths", "int")
+    read = (
+        *((name, t) for name in ("h0", "c0", "w", "product", "b_ih", "b_hh")),
+        ("lengths", "int"),
+        ("reset", "unsigned char"),
+    )
     return _layout(f"Forward<{t}>", written, read, (*_NUMBERS, "keep", "relu", "cell", "rows", "time"))
 
 
@@ -73,7 +77,7 @@ def backward_layout(t: str) -> Layout:
     written = ("dx", t), ("dh", t), ("dh0", t), ("dc0", t), ("carry", "float"), ("dc", "float")
     read = (
         *(("gates", t), ("candidate", t), ("h", t), ("c", "float"), ("dy", t), ("dh_last", t), ("dc_last", t)),
-        *(("w", t), ("product", t), ("lengths", "int")),
+        *(("w", t), ("product", t), ("lengths", "int"), ("reset", "unsigned char")),
     )
     return _layout(f"Backward<{t}>", written, read, (*_NUMBERS, "relu", "cell", "rows", "time"))
 

@@ -71,13 +71,23 @@ class LSTMCell(_Cell):
 
 
 class GRUCell(_Cell):
-    __doc__ = f"""A step of the gated recurrent unit (Cho et al. 2014), in the form of GRU; gates r, z, n.
+    __doc__ = f"""A step of the gated recurrent unit (Cho et al. 2014), in the forms of GRU; gates r, z, n.
 
     cell(x, h=None) -> h. {_Cell.__doc__}"""
     gates = 3
 
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, device: str | None = None, dtype: Any = None,
+        *, reset_after: bool = True,
+    ) -> None:  # fmt: skip
+        self.reset_after = reset_after
+        super().__init__(input_size, hidden_size, bias, device, dtype)
+
     def forward(self, x: Any, state: Any = None) -> Any:
-        return self._step(x, [state], ops.gru)[0]
+        return self._step(x, [state], ops.gru, reset_after=self.reset_after)[0]
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + ("" if self.reset_after else ", reset_after=False")
 
 
 class RNNCell(_Cell):
