@@ -9,11 +9,12 @@ constexpr int THREADS = 256;
 
 template <class Cell, class T>
 __device__ void forward(const Forward<T>& a, int n, int u) {
+    using F = Wide<T>;
     constexpr int G = Cell::gates;
     const Place at = place(a, a.time, n, u);
     const long long own = (long long)n * a.hidden + u;
     const bool first = a.time == (a.reverse ? a.times - 1 : 0), last = a.time == (a.reverse ? 0 : a.times - 1);
-    float h = to_float(a.h[at.before]), c = 0.0f;
+    F h = wide(a.h[at.before]), c = F(0);
     if (Cell::has_c) {
         c = first ? element_or_zero(a.c0, own) : a.c[a.keep ? at.before : own];
         if (first && a.keep) a.c[at.before] = c;
@@ -21,8 +22,8 @@ __device__ void forward(const Forward<T>& a, int n, int u) {
     const bool running = a.time < length(a, n);
     if (running) {
         const bool anew = begins(a, a.time, n);
-        if (anew) h = c = 0.0f;
-        float zx[G], zh[G], b_ih[G], b_hh[G], keep[Cell::kept];
+        if (anew) h = c = F(0);
+        F zx[G], zh[G], b_ih[G], b_hh[G], keep[Cell::kept];
         load_gates(zx, a.gates, at.row, a.hidden, u);
         load_gates(zh, a.product, n, a.hidden, u);
         load_gates(b_ih, a.b_ih, 0, a.hidden, u);
@@ -30,7 +31,7 @@ __device__ void forward(const Forward<T>& a, int n, int u) {
 #pragma unroll
         for (int g = 0; g < G; ++g) {
             zx[g] += b_ih[g];
-            zh[g] = (anew ? 0.0f : zh[g]) + b_hh[g];
+            zh[g] = (anew ? F(0) : zh[g]) + b_hh[g];
         }
         h = Cell::step(zx, zh, Cell::has_c ? c : h, keep, a.relu);
         store_kept<Cell>(a, keep, at.row, u);
@@ -38,38 +39,41 @@ __device__ void forward(const Forward<T>& a, int n, int u) {
     store_state<Cell>(a, at, u, h, c, running);
     if (Cell::has_c && !a.keep) a.c[own] = c;
     if (!last) return;
-    store_float(a.h_last + own, h);
-    if (Cell::has_c) store_float(a.c_last + own, c);
+    store_wide(a.h_last + own, h);
+    if (Cell::has_c) store_wide(a.c_last + own, c);
 }
 
 template <class Cell, class T>
 __device__ void backward(const Backward<T>& a, int n, int u) {
+    using F = Wide<T>;
     constexpr int G = Cell::gates;
     const long long own = (long long)n * a.hidden + u;
     const bool first = a.time == (a.reverse ? 0 : a.times - 1);
-    float d = element_or_zero(a.dh_last, own);
-    if (!first) {  // nothing passes a reset from the step after, which this sweep has just been at
-        const int after = a.time + (a.reverse ? -1 : 1);
-        d = after < length(a, n) && begins(a, after, n) ? 0.0f : a.carry[own] + to_float(a.product[own]);
+    F d;
+    if (first) {
+        d = element_or_zero(a.dh_last, own);
+    } else {
+        const int after = a.time + (a.reverse ? -1 : 1);  // nothing passes a reset from the step that this sweep has just left
+        d = after < length(a, n) && begins(a, after, n) ? F(0) : a.carry[own] + wide(a.product[own]);
     }
-    float dc = 0.0f;
+    F dc = F(0);
     if (Cell::has_c) dc = first ? element_or_zero(a.dc_last, own) : a.dc[own];
     if (a.time < 0 || a.time == a.times) {
-        store_float(a.dh0 + own, d);
-        if (Cell::has_c) store_float(a.dc0 + own, dc);
+        store_wide(a.dh0 + own, d);
+        if (Cell::has_c) store_wide(a.dc0 + own, dc);
         return;
     }
     const Place at = place(a, a.time, n, u);
-    float dx[G] = {}, dh[G] = {};
+    F dx[G] = {}, dh[G] = {};
     if (a.time < length(a, n)) {
-        float keep[Cell::kept];
+        F keep[Cell::kept];
         load_kept<Cell>(a, keep, at, u);
         const bool anew = begins(a, a.time, n);
-        const float before = anew ? 0.0f : Cell::has_c ? a.c[at.before] : to_float(a.h[at.before]);
-        const float after = Cell::has_c ? a.c[at.after] : 0.0f;
+        const F before = anew ? F(0) : Cell::has_c ? a.c[at.before] : wide(a.h[at.before]);
+        const F after = Cell::has_c ? a.c[at.after] : F(0);
         d += element_or_zero(a.dy, at.row * a.hidden + u);
         d = Cell::back(keep, before, after, d, dc, dx, dh, a.relu);
-        if (anew) dc = 0.0f;
+        if (anew) dc = F(0);
     }
     store_gradients<Cell>(a, dx, dh, at.row, u);
     a.carry[own] = d;

@@ -16,6 +16,8 @@ from xpnn.testing import check_primitive
 from .emulated import Emulator
 from .recurrent_layers import DTYPES, LAYERS, STATES, assert_near_float64, case, layers, primitive, run, wants
 
+STEPS = {**DTYPES, "float64": np.float64}
+
 
 @pytest.fixture
 def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
@@ -54,12 +56,12 @@ def test_relu(emulator: Emulator) -> None:
     assert check_primitive(primitive("rnn"), found) == 2
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", STEPS)
 @pytest.mark.parametrize("name", LAYERS)
 def test_it_is_near_float64(emulator: Emulator, name: str, dtype: str) -> None:
-    assert_near_float64(name, *case(name, (4, 3, 5, 33), (4, 0, 2), dtype=DTYPES[dtype]))
-    assert_near_float64(name, *case(name, (2, 2, 3, 16), dtype=DTYPES[dtype], reverse=True))
-    assert_near_float64(name, *case(name, (4, 3, 2, 5), (4, 1, 3), dtype=DTYPES[dtype], reset=3))
+    assert_near_float64(name, *case(name, (4, 3, 5, 33), (4, 0, 2), dtype=STEPS[dtype]))
+    assert_near_float64(name, *case(name, (2, 2, 3, 16), dtype=STEPS[dtype], reverse=True))
+    assert_near_float64(name, *case(name, (4, 3, 2, 5), (4, 1, 3), dtype=STEPS[dtype], reset=3))
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -104,6 +106,7 @@ def test_it_says_what_it_does_not_take(name: str) -> None:
 
     weights = 1 + STATES[name]
     assert changed(0, given[0].astype(np.float64)) == "dtype float64"
+    assert changed(0, given[0].astype(np.complex64)) == "dtype complex64"
     assert changed(1, given[1].astype(np.float16)) == "dtypes float32 and float16"
     assert changed(0, given[0][0]) == "shapes"
     assert changed(1, given[1][:1]) == "shapes"
@@ -139,14 +142,16 @@ def test_a_plan_counts_the_bytes_that_must_move() -> None:
     # Gates and their gradients, c twice, its gradient and what h keeps in and out, dy and the product; GRU's h before, RNN's h.
     assert backward_plan(LSTM, "float32", 3, 5).bytes == 15 * 4 * (4 + 4 + 2 + 4 + 2)
     assert backward_plan(GRU, "float32", 3, 5).bytes == 15 * 4 * (4 + 6 + 1 + 2 + 2)
+    assert forward_plan(LSTM, "float64", 3, 5, keep=True).bytes == 15 * 8 * (4 + 4 + 4 + 2 + 2)
+    assert backward_plan(LSTM, "float64", 3, 5).bytes == 15 * 8 * (4 + 4 + 2 + 4 + 2)
     assert backward_plan(RNN, "float32", 3, 5).bytes == 15 * 4 * (1 + 1 + 2 + 2)
 
 
 def test_every_plan_is_an_instantiation() -> None:
     listed = {plan.entry for plan in instantiations()}
-    assert len(listed) == 6
+    assert len(listed) == 8
     for cell in (LSTM, GRU, RNN):
-        for dtype in DTYPES:
+        for dtype in STEPS:
             assert forward_plan(cell, dtype, 2**20, 1000, keep=False).entry in listed
             assert backward_plan(cell, dtype, 1, 1).entry in listed
 

@@ -16,7 +16,7 @@ from ..namespace.libraries import raw_namespace
 from . import bias_activation, recurrent_cluster, recurrent_persistent, recurrent_step
 from .arrays import contiguous
 from .dtypes import dtype_name, refuse_dtypes
-from .recurrent_kernels import Cell
+from .recurrent_kernels import Cell, wide
 
 __all__ = ["backward", "forward", "refuse_recurrent"]
 
@@ -56,7 +56,10 @@ def refuse_recurrent(
         return "reset"
     if max(x.shape[0] + 1, x.shape[1], gates * hidden) > _MOST:
         return f"{x.shape[0]} times, {x.shape[1]} rows, {hidden} units"
-    return refuse_dtypes(x, *states, *weights)
+    given = [a for a in (x, *states, *weights) if a is not None]
+    if all(dtype_name(a.dtype) == "float64" for a in given):
+        return None
+    return refuse_dtypes(*given)
 
 
 def forward(
@@ -111,7 +114,7 @@ def _buffers(
     return {
         "candidate": new((times, *state), keep and cell.keeps_candidate),
         "h": new((times + 1, *state)),
-        "c": new((times + 1, *state) if keep else state, cell.has_c, xp.float32),
+        "c": new((times + 1, *state) if keep else state, cell.has_c, wide(dtype_name(dtype))),
         "y": new((times, *state), ragged),
         "h_last": new(state),
         "c_last": new(state, cell.has_c),
@@ -182,14 +185,21 @@ def _products(xp: Any, x: Any, w_ih: Any, dx: Any, dh: Any, before: Any, need: S
     from_x = xp.matmul(dx, w_ih).reshape(x.shape) if need[0] else None
     dw_ih = xp.matmul(dx.T, _rows(x)) if need[1] else None
     dw_hh = xp.matmul(dh.T, _rows(before)) if need[2] else None
-    db_ih = bias_activation.backward(dx, None, None, dx=False, db=True)[1] if need[3] else None
+    db_ih = _sums(xp, dx) if need[3] else None
     if not need[4]:
         db_hh = None
     elif dh is dx and db_ih is not None:
         db_hh = db_ih.copy()
     else:
-        db_hh = bias_activation.backward(dh, None, None, dx=False, db=True)[1]
+        db_hh = _sums(xp, dh)
     return from_x, dw_ih, dw_hh, db_ih, db_hh
+
+
+def _sums(xp: Any, d: Any) -> Any:
+    """d (M, F) -> its sums over the rows (F,)."""
+    if dtype_name(d.dtype) == "float64":
+        return xp.sum(d, axis=0)
+    return bias_activation.backward(d, None, None, dx=False, db=True)[1]
 
 
 def _rows(x: Any) -> Any:

@@ -8,10 +8,22 @@ from typing import Any
 
 from ..namespace.libraries import raw_namespace
 from .arguments import Arguments
-from .dtypes import C_TYPES, ITEM_SIZE, dtype_name
+from .dtypes import dtype_name
 from .launch import launch
 from .plan import Plan
-from .recurrent_kernels import FLOPS, LSTM, Cell, backward_bytes, backward_layout, filled, forward_bytes, forward_layout
+from .recurrent_kernels import (
+    FLOPS,
+    LSTM,
+    SIZES,
+    TYPES,
+    Cell,
+    backward_bytes,
+    backward_layout,
+    filled,
+    forward_bytes,
+    forward_layout,
+    wide,
+)
 
 __all__ = ["backward", "backward_plan", "forward", "forward_plan", "instantiations"]
 
@@ -41,9 +53,10 @@ def backward(cell: Cell, values: dict[str, Any]) -> None:
     xp = raw_namespace(h)
     times, batch, hidden = values["times"], values["batch"], values["hidden"]
     values["product"] = product = xp.empty((batch, hidden), dtype=h.dtype)
-    values["carry"] = xp.empty((batch, hidden), dtype=xp.float32)
-    values["dc"] = xp.empty((batch, hidden), dtype=xp.float32) if cell.has_c else None
-    plan = backward_plan(cell, dtype_name(h.dtype), batch, hidden)
+    dtype = dtype_name(h.dtype)
+    values["carry"] = xp.empty((batch, hidden), dtype=wide(dtype))
+    values["dc"] = xp.empty((batch, hidden), dtype=wide(dtype)) if cell.has_c else None
+    plan = backward_plan(cell, dtype, batch, hidden)
     arguments = filled(plan.layout, values)
     gradients = values["dx" if cell.same else "dh"].reshape(times, batch, cell.gates * hidden)
     for time in range(times) if values["reverse"] else range(times - 1, -1, -1):
@@ -60,11 +73,13 @@ def _at(arguments: Arguments, time: int) -> Arguments:
 @functools.lru_cache(1024)
 def forward_plan(cell: Cell, dtype: str, batch: int, hidden: int, *, keep: bool) -> Plan:
     """The launch of one step."""
-    more = ITEM_SIZE[dtype] * (cell.gates + 1) + (4 if keep else 8) * cell.has_c  # the product, the states before
+    more = (
+        SIZES[dtype] * (cell.gates + 1) + SIZES[wide(dtype)] * (1 if keep else 2) * cell.has_c
+    )  # the product, the states before
     return Plan(
         file=_FILE,
-        entry=f"recurrent_step_forward<{C_TYPES[dtype]}>",
-        layout=forward_layout(C_TYPES[dtype]),
+        entry=f"recurrent_step_forward<{TYPES[dtype]}>",
+        layout=forward_layout(TYPES[dtype]),
         grid=_grid(batch, hidden),
         block=(_THREADS, 1, 1),
         bytes=batch * hidden * (forward_bytes(cell, dtype, keep=keep) + more),
@@ -75,11 +90,13 @@ def forward_plan(cell: Cell, dtype: str, batch: int, hidden: int, *, keep: bool)
 @functools.lru_cache(1024)
 def backward_plan(cell: Cell, dtype: str, batch: int, hidden: int) -> Plan:
     """The launch of one step, and of the last one, which only hands the gradients of the states on."""
-    more = ITEM_SIZE[dtype] + 8 + 8 * cell.has_c  # the product, what else reaches h, and the gradient of c, both ways
+    more = SIZES[dtype] + 2 * SIZES[wide(dtype)] * (
+        1 + cell.has_c
+    )  # the product, what else reaches h, and the gradient of c, both ways
     return Plan(
         file=_FILE,
-        entry=f"recurrent_step_backward<{C_TYPES[dtype]}>",
-        layout=backward_layout(C_TYPES[dtype]),
+        entry=f"recurrent_step_backward<{TYPES[dtype]}>",
+        layout=backward_layout(TYPES[dtype]),
         grid=_grid(batch, hidden),
         block=(_THREADS, 1, 1),
         bytes=batch * hidden * (backward_bytes(cell, dtype) + more),
@@ -89,7 +106,7 @@ def backward_plan(cell: Cell, dtype: str, batch: int, hidden: int) -> Plan:
 
 def instantiations() -> Iterator[Plan]:
     """A plan for each kernel that the plans above can ask for."""
-    for dtype in C_TYPES:
+    for dtype in TYPES:
         yield forward_plan(LSTM, dtype, 1, 1, keep=True)
         yield backward_plan(LSTM, dtype, 1, 1)
 
