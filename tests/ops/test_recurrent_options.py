@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -182,3 +183,28 @@ def test_errors_of_a_projection_name_the_argument() -> None:
         ops.lstm(x, np.ones((3, 4)), *rest, None, None, w_hr)
     with pytest.raises(ValueError, match=r"w_hh: expected shape \(4 H, H\), got \(16, 3\)"):
         ops.lstm(x, h0, *rest)
+
+
+@pytest.mark.parametrize(("name", "options"), [*((name, {}) for name in OPS), ("gru", {"reset_after": False})])
+def test_inference_keeps_nothing(name: str, options: dict[str, Any]) -> None:
+    """The form for NumPy returns no residuals, and of c only the last states of a step are ever there."""
+    given, (implementation,) = arrays(*OPS[name], (40, 3, 2, 8)), getattr(ops, name).implementations["numpy"]
+    out, residuals = implementation.forward(*given, None, need=(False,) * 10, **options)
+    assert residuals is None
+    kept, residuals = implementation.forward(*given, None, need=(True,) * 10, **options)
+    assert residuals is not None
+    for a, b in zip(out, kept, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_inference_takes_less_memory() -> None:
+    """By the arrays of c and tanh(c), which training keeps for all steps."""
+    given, (implementation,) = arrays(4, 2, (200, 3, 2, 32)), ops.lstm.implementations["numpy"]
+    peaks = []
+    for wanted in (False, True):
+        tracemalloc.start()
+        found = implementation.forward(*given, None, need=(wanted,) * 10)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        del found
+    assert peaks[1] - peaks[0] > 1.8 * 200 * 3 * 32 * 8

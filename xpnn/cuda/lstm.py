@@ -8,7 +8,7 @@ from typing import Any
 from . import recurrent
 from .recurrent_kernels import LSTM
 
-__all__ = ["backward", "forward", "refusal"]
+__all__ = ["backward", "forward", "refusal", "way"]
 
 
 def refusal(
@@ -26,6 +26,11 @@ def forward(
 ) -> tuple[Any, Any]:  # fmt: skip
     weights = (w_ih, w_hh, b_ih, b_hh)
     return recurrent.forward(LSTM, x, (h0, c0), weights, lengths, reset, reverse=reverse, keep=True in need)
+
+
+def way(x: Any, *rest: Any, **static: Any) -> str:
+    """Which loop over time runs, and why."""
+    return recurrent.way(LSTM, x, w_hh=rest[3], reset=rest[7])
 
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:

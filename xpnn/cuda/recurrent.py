@@ -18,10 +18,11 @@ from .arrays import contiguous
 from .dtypes import dtype_name, refuse_dtypes
 from .recurrent_kernels import Cell, wide
 
-__all__ = ["backward", "forward", "refuse_recurrent"]
+__all__ = ["backward", "forward", "refuse_recurrent", "way"]
 
 # XPNN_RECURRENT, for tests and measurements: by itself, a launch a step, a sequence a launch by a block, or by a cluster of blocks.
 _WAYS = ("auto", "steps", "persistent", "cluster")
+_ASKED, _CHEAPER = "XPNN_RECURRENT", "cheaper by the model of the costs"
 _MOST = 2**31 - 1  # what the kernels count in int
 
 
@@ -165,19 +166,39 @@ def _options(cell: Cell, times: int, batch: int, hidden: int, reverse: bool, rel
 
 
 def _way(cell: Cell, x: Any, times: int, batch: int, hidden: int, reset: Any = None) -> ModuleType:
-    """Which of the loops over time runs. The environment is read at each call, and cannot make a layer fit that does not."""
-    way = os.environ.get("XPNN_RECURRENT") or "auto"
-    if way not in _WAYS:
-        raise ValueError(f"XPNN_RECURRENT: expected one of {', '.join(_WAYS)}, got {way!r}")
+    """Which of the loops over time runs."""
+    return _choice(cell, x, times, batch, hidden, reset)[0]
+
+
+def way(cell: Cell, x: Any, *, w_hh: Any, reset: Any) -> str:
+    """Which of the loops over time runs, and why: "steps: reset", "persistent, by tensor cores of a block: …"."""
+    module, why = _choice(cell, x, x.shape[0], x.shape[1], w_hh.shape[1], reset)
+    if module is recurrent_step:
+        return f"steps: {why}"
+    if module is recurrent_cluster:
+        return f"cluster: {why}"
+    units = recurrent_persistent.fits(cell, dtype_name(x.dtype), w_hh.shape[1])
+    by = "" if dtype_name(x.dtype) == "float32" else " by tensor cores"
+    return f"persistent, a block with room for {units} units{by}: {why}"
+
+
+def _choice(cell: Cell, x: Any, times: int, batch: int, hidden: int, reset: Any) -> tuple[ModuleType, str]:
+    """The loop and the reason. The environment is read at each call, and cannot make a layer fit that does not."""
+    asked = os.environ.get("XPNN_RECURRENT") or "auto"
+    if asked not in _WAYS:
+        raise ValueError(f"XPNN_RECURRENT: expected one of {', '.join(_WAYS)}, got {asked!r}")
     if reset is not None:
-        return recurrent_step
+        return recurrent_step, "reset"
     dtype = dtype_name(x.dtype)
-    if way == "cluster" and recurrent_cluster.fits(cell, x, hidden):
-        return recurrent_cluster
-    if way == "auto":
-        return recurrent_persistent if recurrent_persistent.pays(cell, dtype, times, batch, hidden) else recurrent_step
-    fits = way != "steps" and recurrent_persistent.fits(cell, dtype, hidden) is not None
-    return recurrent_persistent if fits else recurrent_step
+    if asked == "cluster" and recurrent_cluster.fits(cell, x, hidden):
+        return recurrent_cluster, _ASKED
+    if asked == "auto" and recurrent_persistent.pays(cell, dtype, times, batch, hidden):
+        return recurrent_persistent, _CHEAPER
+    if recurrent_persistent.fits(cell, dtype, hidden) is None:
+        return recurrent_step, "no block has room for the weights"
+    if asked == "auto":
+        return recurrent_step, _CHEAPER
+    return (recurrent_step if asked == "steps" else recurrent_persistent), _ASKED
 
 
 def _products(xp: Any, x: Any, w_ih: Any, dx: Any, dh: Any, before: Any, need: Sequence[bool]) -> tuple[Any, ...]:

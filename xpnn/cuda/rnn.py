@@ -8,7 +8,7 @@ from typing import Any
 from . import recurrent
 from .recurrent_kernels import RNN
 
-__all__ = ["backward", "forward", "refusal"]
+__all__ = ["backward", "forward", "refusal", "way"]
 
 
 def refusal(
@@ -26,6 +26,11 @@ def forward(
 ) -> tuple[Any, Any]:  # fmt: skip
     weights, relu = (w_ih, w_hh, b_ih, b_hh), nonlinearity == "relu"
     return recurrent.forward(RNN, x, (h0,), weights, lengths, reset, reverse=reverse, keep=True in need, relu=relu)
+
+
+def way(x: Any, *rest: Any, **static: Any) -> str:
+    """Which loop over time runs, and why."""
+    return recurrent.way(RNN, x, w_hh=rest[2], reset=rest[6])
 
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
