@@ -139,7 +139,7 @@ struct Forward {
     const unsigned char* reset;  // (T, N): not 0 where the state before the step is 0; or null; for kernels of single steps
     int times, batch, hidden;
     int reverse, keep, relu;
-    int cell;  // for kernels of single steps: 0 Lstm, 1 Gru, 2 Rnn
+    int cell;  // for kernels of single steps: 0 Lstm, 1 Gru, 2 Rnn, 3 and 4 the two parts of Gru with the reset gate before
     int rows;  // of a block, for kernels of whole sequences
     int time;  // of a single step
 };

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from xpnn import ops
+from xpnn.cuda.recurrent_before import plan
 from xpnn.cuda.recurrent_kernels import GRU, LSTM, RNN
 from xpnn.cuda.recurrent_step import backward_plan, forward_plan, instantiations
 from xpnn.testing import check_primitive
@@ -47,13 +48,36 @@ def cases(name: str) -> Iterator[tuple[Any, Any]]:
 @pytest.mark.parametrize("name", LAYERS)
 def test_it_agrees_with_the_reference(emulator: Emulator, name: str) -> None:
     assert check_primitive(primitive(name), cases(name)) == 20
-    entries = {plan.entry.partition("<")[0] for plan in emulator.launched}
+    entries = {found.entry.partition("<")[0] for found in emulator.launched}
     assert entries - {"bias_activation_backward"} == {"recurrent_step_forward", "recurrent_step_backward"}
 
 
 def test_relu(emulator: Emulator) -> None:
     found = [case("rnn", (3, 2, 3, 5), lengths, nonlinearity="relu") for lengths in (None, (1, 3))]
     assert check_primitive(primitive("rnn"), found) == 2
+
+
+def test_a_gru_with_the_reset_gate_before_agrees_with_the_reference(emulator: Emulator) -> None:
+    given = [(arrays, {**options, "reset_after": False}) for arrays, options in cases("gru")]
+    assert check_primitive(primitive("gru"), given) == 20
+    own = {found.entry for found in emulator.launched if found.file != "bias_activation.cu"}
+    assert own == {"recurrent_step_forward<float>", "recurrent_step_backward<float>"}
+
+
+@pytest.mark.parametrize("dtype", STEPS)
+def test_a_gru_with_the_reset_gate_before_is_near_float64(emulator: Emulator, dtype: str) -> None:
+    kind = STEPS[dtype]
+    assert_near_float64("gru", *case("gru", (4, 3, 5, 33), (4, 0, 2), dtype=kind, reset_after=False))
+    assert_near_float64("gru", *case("gru", (4, 3, 2, 5), dtype=kind, reset=3, reverse=True, reset_after=False))
+
+
+def test_a_gru_with_the_reset_gate_before_launches_twice_a_step(emulator: Emulator) -> None:
+    given, options = case("gru", (5, 2, 3, 4), missing="b_ih b_hh", reset_after=False)
+    run("gru", given, options)
+    launched = [found.entry.partition("<")[0] for found in emulator.launched]
+    assert (
+        launched == ["recurrent_step_forward"] * 10 + ["recurrent_step_backward"] * 22
+    )  # the pullback is called twice
 
 
 @pytest.mark.parametrize("dtype", STEPS)
@@ -70,7 +94,7 @@ def test_a_launch_a_step_and_one_to_hand_on_the_last_gradients(emulator: Emulato
     need = wants(given)
     out, residuals = layer.forward(*given, need=need)
     layer.backward(residuals, (*out[:1], *(None for _ in out[1:])), need)
-    assert [plan.entry.partition("_")[2][:12] for plan in emulator.launched] == ["step_forward"] * 5 + [
+    assert [found.entry.partition("_")[2][:12] for found in emulator.launched] == ["step_forward"] * 5 + [
         "step_backwar"
     ] * 6
 
@@ -119,9 +143,8 @@ def test_it_says_what_it_does_not_take(name: str) -> None:
 
 
 def test_what_only_the_reference_does() -> None:
-    (lstm, _), (gru, _) = case("lstm", (2, 3, 2, 4)), case("gru", (2, 3, 2, 4))
+    lstm, _ = case("lstm", (2, 3, 2, 4))
     assert LAYERS["lstm"].refusal(*lstm, np.ones((2, 4), np.float32)) == "a projection"
-    assert LAYERS["gru"].refusal(*gru, reset_after=False) == "reset_after=False"
 
 
 def test_rnn_refuses_other_nonlinearities() -> None:
@@ -144,11 +167,13 @@ def test_a_plan_counts_the_bytes_that_must_move() -> None:
     assert backward_plan(GRU, "float32", 3, 5).bytes == 15 * 4 * (4 + 6 + 1 + 2 + 2)
     assert forward_plan(LSTM, "float64", 3, 5, keep=True).bytes == 15 * 8 * (4 + 4 + 4 + 2 + 2)
     assert backward_plan(LSTM, "float64", 3, 5).bytes == 15 * 8 * (4 + 4 + 2 + 4 + 2)
+    parts = [plan(part, way, "float16", 3, 5).bytes for way in ("forward", "backward") for part in (3, 4)]
+    assert parts == [15 * 16, 15 * 12, 15 * (8 + 8), 15 * (14 + 8)]
     assert backward_plan(RNN, "float32", 3, 5).bytes == 15 * 4 * (1 + 1 + 2 + 2)
 
 
 def test_every_plan_is_an_instantiation() -> None:
-    listed = {plan.entry for plan in instantiations()}
+    listed = {found.entry for found in instantiations()}
     assert len(listed) == 8
     for cell in (LSTM, GRU, RNN):
         for dtype in STEPS:

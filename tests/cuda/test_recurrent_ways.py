@@ -20,6 +20,7 @@ CASES = [
     ("auto", "rnn", "float32", 4, {}, "steps: no block has room for the weights"),
     ("auto", "gru", "float64", 4, {}, "steps: no block has room for the weights"),
     ("persistent", "gru", "float32", 4, {"reset": 0}, "steps: reset"),
+    ("persistent", "gru", "float32", 4, {"reset_after": False}, "steps: reset_after=False"),
     ("persistent", "gru", "float32", 4, {}, f"{BLOCK} 64 units: XPNN_RECURRENT"),
     ("steps", "gru", "float32", 4, {}, "steps: XPNN_RECURRENT"),
     ("cluster", "lstm", "float16", 200, {}, "cluster: XPNN_RECURRENT"),
@@ -32,8 +33,8 @@ def test_explain_names_the_way_and_the_reason(
 ) -> None:
     monkeypatch.setenv("XPNN_RECURRENT", asked)
     kind = np.float64 if dtype == "float64" else DTYPES[dtype]
-    given, _ = case(name, (2, 1, 2, hidden), dtype=kind, **options)
-    assert LAYERS[name].way(*given) == expected
+    given, static = case(name, (2, 1, 2, hidden), dtype=kind, **options)
+    assert LAYERS[name].way(*given, **static) == expected
 
 
 def test_large_batches_go_by_steps_for_their_cost(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,10 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..namespace.libraries import raw_namespace
-from . import bias_activation, recurrent_cluster, recurrent_persistent, recurrent_step
+from . import bias_activation, recurrent_before, recurrent_cluster, recurrent_persistent, recurrent_step
 from .arrays import contiguous
 from .dtypes import dtype_name, refuse_dtypes
-from .recurrent_kernels import Cell, wide
+from .recurrent_kernels import GRU_BEFORE, Cell, wide
 
 __all__ = ["backward", "forward", "refuse_recurrent", "way"]
 
@@ -153,9 +153,11 @@ def backward(cell: Cell, residuals: _Residuals, g: Sequence[Any], need: Sequence
     if reset is not None and need[3 + len(states)]:
         before = before.copy()
         before[reset != 0] = 0
-    dx, *weights = _products(
-        xp, x, w_ih, values["dx"], values["dx" if cell.same else "dh"], before, (need[0], *need[1 + len(states) :])
-    )
+    of_x, of_w_ih, of_w_hh, *of_biases = need[0], *need[1 + len(states) :]
+    wanted = of_x, of_w_ih, of_w_hh and cell is not GRU_BEFORE, *of_biases
+    dx, *weights = _products(xp, x, w_ih, values["dx"], values["dx" if cell.same else "dh"], before, wanted)
+    if cell is GRU_BEFORE and of_w_hh:
+        weights[1] = recurrent_before.weights(xp, values["dx"], _rows(before), _rows(kept["candidate"]))
     return dx, *(d if wanted else None for d, wanted in zip(states, need[1:], strict=False)), *weights, None, None
 
 
@@ -173,7 +175,7 @@ def _way(cell: Cell, x: Any, times: int, batch: int, hidden: int, reset: Any = N
 def way(cell: Cell, x: Any, *, w_hh: Any, reset: Any) -> str:
     """Which of the loops over time runs, and why: "steps: reset", "persistent, by tensor cores of a block: …"."""
     module, why = _choice(cell, x, x.shape[0], x.shape[1], w_hh.shape[1], reset)
-    if module is recurrent_step:
+    if module in (recurrent_step, recurrent_before):
         return f"steps: {why}"
     if module is recurrent_cluster:
         return f"cluster: {why}"
@@ -187,6 +189,8 @@ def _choice(cell: Cell, x: Any, times: int, batch: int, hidden: int, reset: Any)
     asked = os.environ.get("XPNN_RECURRENT") or "auto"
     if asked not in _WAYS:
         raise ValueError(f"XPNN_RECURRENT: expected one of {', '.join(_WAYS)}, got {asked!r}")
+    if cell is GRU_BEFORE:
+        return recurrent_before, "reset_after=False"
     if reset is not None:
         return recurrent_step, "reset"
     dtype = dtype_name(x.dtype)

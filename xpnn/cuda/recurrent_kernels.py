@@ -12,6 +12,7 @@ from .dtypes import C_TYPES, ITEM_SIZE
 __all__ = [
     "FLOPS",
     "GRU",
+    "GRU_BEFORE",
     "LSTM",
     "RNN",
     "SIZES",
@@ -48,6 +49,8 @@ class Cell:
 LSTM = Cell("Lstm", 0, 4, has_c=True)
 GRU = Cell("Gru", 1, 3, keeps_candidate=True, same=False)
 RNN = Cell("Rnn", 2, 1, keeps_gates=False)
+# Gru with the reset gate before the product: single steps in two parts, 3 and 4.
+GRU_BEFORE = Cell("Gru", 3, 3, keeps_candidate=True)
 
 # Operations of a step of a unit beside the products, a transcendental function counted as ten.
 FLOPS = {LSTM: 60, GRU: 45, RNN: 13}
