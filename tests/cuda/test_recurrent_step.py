@@ -143,8 +143,10 @@ def test_it_says_what_it_does_not_take(name: str) -> None:
 
 
 def test_what_only_the_reference_does() -> None:
+    lstm, _ = case("lstm", (2, 3, 2, 4), dtype=DTYPES["bfloat16"])
+    assert LAYERS["lstm"].refusal(*lstm, np.ones((2, 4), DTYPES["bfloat16"])) == "a projection in bfloat16"
     lstm, _ = case("lstm", (2, 3, 2, 4))
-    assert LAYERS["lstm"].refusal(*lstm, np.ones((2, 4), np.float32)) == "a projection"
+    assert LAYERS["lstm"].refusal(*lstm, np.ones((2, 4), np.float32)) == "shapes"
 
 
 def test_rnn_refuses_other_nonlinearities() -> None:

@@ -27,9 +27,12 @@ def forward(
     return out, (cell, residuals) if keep else None
 
 
-def way(x: Any, *rest: Any, reset_after: bool = True, **static: Any) -> str:
+def way(
+    x: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, reset: Any = None,
+    *, reset_after: bool = True, reverse: bool = False,
+) -> str:  # fmt: skip
     """Which loop over time runs, and why."""
-    return recurrent.way(GRU if reset_after else GRU_BEFORE, x, w_hh=rest[2], reset=rest[6])
+    return recurrent.way(GRU if reset_after else GRU_BEFORE, x, w_hh, reset)
 
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:

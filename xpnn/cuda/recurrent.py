@@ -18,7 +18,19 @@ from .arrays import contiguous
 from .dtypes import dtype_name, refuse_dtypes
 from .recurrent_kernels import GRU_BEFORE, Cell, wide
 
-__all__ = ["backward", "forward", "refuse_recurrent", "way"]
+__all__ = [
+    "Residuals",
+    "backward",
+    "buffers",
+    "flags",
+    "forward",
+    "options",
+    "products",
+    "refuse_recurrent",
+    "rows",
+    "way",
+    "without",
+]
 
 # XPNN_RECURRENT, for tests and measurements: by itself, a launch a step, a sequence a launch by a block, or by a cluster of blocks.
 _WAYS = ("auto", "steps", "persistent", "cluster")
@@ -26,7 +38,7 @@ _ASKED, _CHEAPER = "XPNN_RECURRENT", "cheaper by the model of the costs"
 _MOST = 2**31 - 1  # what the kernels count in int
 
 
-class _Residuals(NamedTuple):
+class Residuals(NamedTuple):
     """What backward needs: the arguments, the buffers of the forward by the names of the struct's fields, and the options."""
 
     x: Any
@@ -40,16 +52,17 @@ class _Residuals(NamedTuple):
 
 
 def refuse_recurrent(
-    gates: int, x: Any, states: Sequence[Any], weights: Sequence[Any], lengths: Any, reset: Any
+    gates: int, x: Any, states: Sequence[Any], weights: Sequence[Any], lengths: Any, reset: Any, w_hr: Any = None
 ) -> str | None:
     """Why the arrays of a recurrent layer are not for these kernels, or None."""
     w_ih, w_hh, b_ih, b_hh = weights
     if x.ndim != 3 or w_hh.ndim != 2:
         return "shapes"
-    hidden = w_hh.shape[1]
-    wanted: list[tuple[Any, tuple[int, ...]]] = [(w_ih, (gates * hidden, x.shape[2])), (w_hh, (gates * hidden, hidden))]
-    wanted += [(b, (gates * hidden,)) for b in (b_ih, b_hh)] + [(h, (x.shape[1], hidden)) for h in states]
-    if any(a is not None and a.shape != shape for a, shape in wanted):
+    batch, hidden, width = x.shape[1], w_hh.shape[0] // gates, w_hh.shape[1]
+    wanted: list[tuple[Any, tuple[int, ...]]] = [(w_ih, (gates * hidden, x.shape[2])), (w_hh, (gates * hidden, width))]
+    wanted += [(b, (gates * hidden,)) for b in (b_ih, b_hh)] + [(w_hr, (width, hidden))]
+    wanted += [(h, (batch, size)) for h, size in zip(states, (width, hidden), strict=False)]
+    if (w_hr is None and width != hidden) or any(a is not None and a.shape != shape for a, shape in wanted):
         return "shapes"
     if lengths is not None and (lengths.shape != x.shape[1:2] or lengths.dtype.kind not in "iu"):
         return "lengths"
@@ -57,7 +70,7 @@ def refuse_recurrent(
         return "reset"
     if max(x.shape[0] + 1, x.shape[1], gates * hidden) > _MOST:
         return f"{x.shape[0]} times, {x.shape[1]} rows, {hidden} units"
-    given = [a for a in (x, *states, *weights) if a is not None]
+    given = [a for a in (x, *states, *weights, w_hr) if a is not None]
     if all(dtype_name(a.dtype) == "float64" for a in given):
         return None
     return refuse_dtypes(*given)
@@ -66,19 +79,16 @@ def refuse_recurrent(
 def forward(
     cell: Cell, x: Any, states: Sequence[Any], weights: Sequence[Any], lengths: Any, reset: Any, *,
     reverse: bool, keep: bool, relu: bool = False,
-) -> tuple[tuple[Any, ...], _Residuals | None]:  # fmt: skip
+) -> tuple[tuple[Any, ...], Residuals | None]:  # fmt: skip
     """(y, the last states) and what backward needs; states: h0, and c0 for a cell with c."""
     given: list[Any] = [None if w is None else contiguous(w) for w in (*weights, *states)]
     w_ih, w_hh, b_ih, b_hh, h0 = given[:5]
     (times, batch), hidden = x.shape[:2], w_hh.shape[1]
     xp = raw_namespace(x)
-    if lengths is not None:
-        lengths = contiguous(lengths.astype(xp.int32))
-    if reset is not None:
-        reset = contiguous(reset).view(xp.uint8)
+    lengths, reset = flags(xp, lengths, reset)
     values = {
-        "gates": contiguous(xp.matmul(_rows(x), w_ih.T)),
-        **_buffers(xp, cell, x.dtype, times, batch, hidden, keep=keep, ragged=lengths is not None),
+        "gates": contiguous(xp.matmul(rows(x), w_ih.T)),
+        **buffers(xp, cell, x.dtype, times, batch, hidden, keep=keep, ragged=lengths is not None),
         "h0": h0,
         "c0": given[5] if cell.has_c else None,
         "w": w_hh,
@@ -87,7 +97,7 @@ def forward(
         "lengths": lengths,
         "reset": reset,
         "keep": int(keep),
-        **_options(cell, times, batch, hidden, reverse, relu),
+        **options(cell, times, batch, hidden, reverse, relu),
     }
     if times:
         _way(cell, x, times, batch, hidden, reset).forward(cell, values)
@@ -100,10 +110,18 @@ def forward(
     kept = {name: values[name] for name in ("gates", "candidate", "h", "c")}
     if not cell.keeps_gates:
         kept["gates"] = None
-    return out, _Residuals(x, w_ih, w_hh, lengths, reset, kept, reverse, relu)
+    return out, Residuals(x, w_ih, w_hh, lengths, reset, kept, reverse, relu)
 
 
-def _buffers(
+def flags(xp: Any, lengths: Any, reset: Any) -> tuple[Any, Any]:
+    """lengths and reset as the kernels take them."""
+    return (
+        None if lengths is None else contiguous(lengths.astype(xp.int32)),
+        None if reset is None else contiguous(reset).view(xp.uint8),
+    )
+
+
+def buffers(
     xp: Any, cell: Cell, dtype: Any, times: int, batch: int, hidden: int, *, keep: bool, ragged: bool
 ) -> dict[str, Any]:
     """What a forward writes beside the gates, by the names of the struct's fields."""
@@ -122,7 +140,7 @@ def _buffers(
     }
 
 
-def backward(cell: Cell, residuals: _Residuals, g: Sequence[Any], need: Sequence[bool]) -> tuple[Any, ...]:
+def backward(cell: Cell, residuals: Residuals, g: Sequence[Any], need: Sequence[bool]) -> tuple[Any, ...]:
     """The gradients of x, the states, w_ih, w_hh, b_ih, b_hh, lengths and reset; g: of y and the last states."""
     x, w_ih, w_hh, lengths, reset, kept, reverse, relu = residuals
     (times, batch), hidden = x.shape[:2], w_hh.shape[1]
@@ -142,7 +160,7 @@ def backward(cell: Cell, residuals: _Residuals, g: Sequence[Any], need: Sequence
         "lengths": lengths,
         "reset": reset,
         **kept,
-        **_options(cell, times, batch, hidden, reverse, relu),
+        **options(cell, times, batch, hidden, reverse, relu),
     }
     if times:
         _way(cell, x, times, batch, hidden, reset).backward(cell, values)
@@ -151,17 +169,16 @@ def backward(cell: Cell, residuals: _Residuals, g: Sequence[Any], need: Sequence
     states = (values["dh0"], values["dc0"]) if cell.has_c else (values["dh0"],)
     before = kept["h"][1:] if reverse else kept["h"][:-1]
     if reset is not None and need[3 + len(states)]:
-        before = before.copy()
-        before[reset != 0] = 0
+        before = without(before, reset != 0)
     of_x, of_w_ih, of_w_hh, *of_biases = need[0], *need[1 + len(states) :]
     wanted = of_x, of_w_ih, of_w_hh and cell is not GRU_BEFORE, *of_biases
-    dx, *weights = _products(xp, x, w_ih, values["dx"], values["dx" if cell.same else "dh"], before, wanted)
+    dx, *weights = products(xp, x, w_ih, values["dx"], values["dx" if cell.same else "dh"], before, wanted)
     if cell is GRU_BEFORE and of_w_hh:
-        weights[1] = recurrent_before.weights(xp, values["dx"], _rows(before), _rows(kept["candidate"]))
+        weights[1] = recurrent_before.weights(xp, values["dx"], rows(before), rows(kept["candidate"]))
     return dx, *(d if wanted else None for d, wanted in zip(states, need[1:], strict=False)), *weights, None, None
 
 
-def _options(cell: Cell, times: int, batch: int, hidden: int, reverse: bool, relu: bool) -> dict[str, int]:
+def options(cell: Cell, times: int, batch: int, hidden: int, reverse: bool, relu: bool) -> dict[str, int]:
     """The numbers of both structs, by the names of their fields."""
     sizes = {"times": times, "batch": batch, "hidden": hidden}
     return {**sizes, "reverse": int(reverse), "relu": int(relu), "cell": cell.number}
@@ -172,7 +189,7 @@ def _way(cell: Cell, x: Any, times: int, batch: int, hidden: int, reset: Any = N
     return _choice(cell, x, times, batch, hidden, reset)[0]
 
 
-def way(cell: Cell, x: Any, *, w_hh: Any, reset: Any) -> str:
+def way(cell: Cell, x: Any, w_hh: Any, reset: Any) -> str:
     """Which of the loops over time runs, and why: "steps: reset", "persistent, by tensor cores of a block: …"."""
     module, why = _choice(cell, x, x.shape[0], x.shape[1], w_hh.shape[1], reset)
     if module in (recurrent_step, recurrent_before):
@@ -205,11 +222,11 @@ def _choice(cell: Cell, x: Any, times: int, batch: int, hidden: int, reset: Any)
     return (recurrent_step if asked == "steps" else recurrent_persistent), _ASKED
 
 
-def _products(xp: Any, x: Any, w_ih: Any, dx: Any, dh: Any, before: Any, need: Sequence[bool]) -> tuple[Any, ...]:
+def products(xp: Any, x: Any, w_ih: Any, dx: Any, dh: Any, before: Any, need: Sequence[bool]) -> tuple[Any, ...]:
     """The gradients of x, w_ih, w_hh, b_ih, b_hh from those of the gates' inputs, dx and dh (T N, G H)."""
     from_x = xp.matmul(dx, w_ih).reshape(x.shape) if need[0] else None
-    dw_ih = xp.matmul(dx.T, _rows(x)) if need[1] else None
-    dw_hh = xp.matmul(dh.T, _rows(before)) if need[2] else None
+    dw_ih = xp.matmul(dx.T, rows(x)) if need[1] else None
+    dw_hh = xp.matmul(dh.T, rows(before)) if need[2] else None
     db_ih = _sums(xp, dx) if need[3] else None
     if not need[4]:
         db_hh = None
@@ -227,7 +244,14 @@ def _sums(xp: Any, d: Any) -> Any:
     return bias_activation.backward(d, None, None, dx=False, db=True)[1]
 
 
-def _rows(x: Any) -> Any:
+def without(states: Any, mask: Any) -> Any:
+    """A copy of the states (T, N, H), 0 where the mask (T, N) is true: by their bits, for any dtype."""
+    states = states.copy()
+    states.view(f"u{states.dtype.itemsize}")[mask] = 0
+    return states
+
+
+def rows(x: Any) -> Any:
     """x (T, N, F) -> (T N, F)."""
     return x.reshape(x.shape[0] * x.shape[1], x.shape[2])
 

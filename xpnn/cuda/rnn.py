@@ -28,9 +28,12 @@ def forward(
     return recurrent.forward(RNN, x, (h0,), weights, lengths, reset, reverse=reverse, keep=True in need, relu=relu)
 
 
-def way(x: Any, *rest: Any, **static: Any) -> str:
+def way(
+    x: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, reset: Any = None,
+    *, nonlinearity: str = "tanh", reverse: bool = False,
+) -> str:  # fmt: skip
     """Which loop over time runs, and why."""
-    return recurrent.way(RNN, x, w_hh=rest[2], reset=rest[6])
+    return recurrent.way(RNN, x, w_hh, reset)
 
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
