@@ -40,7 +40,10 @@ _mode: ContextVar[_Mode | None] = ContextVar("xpnn_primitive_mode", default=None
 
 
 class Implementation(Protocol):
-    """What Primitive.add takes: usually a module of cpu/ or cuda/. Arrays are raw arrays of its library."""
+    """What Primitive.add takes: usually a module of cpu/ or cuda/. Arrays are raw arrays of its library.
+
+    It may have a function way(*arrays, **static) -> str: what it chooses for a call, and why, for explain().
+    """
 
     def refusal(self, *arrays: Any, **static: Any) -> str | None:
         """Why this call is not for this implementation, in words; None to accept it."""
@@ -154,7 +157,9 @@ class Primitive:
                 reason = f"{_short(implementation)} refused: {why}"
             if chosen is None and library == "cupy":
                 note_fallback(self.name, why or "no kernel yet")
-        mode.lines.append(f"{self.name}: {_short(chosen)}" if chosen else f"{self.name}: reference ({reason})")
+        mode.lines.append(
+            f"{self.name}: {_told(chosen, raw, static)}" if chosen else f"{self.name}: reference ({reason})"
+        )
         return chosen
 
     def _check_arrays(self, raw: Sequence[Any]) -> None:
@@ -194,6 +199,12 @@ class Primitive:
 def _short(implementation: Any) -> str:
     """ "cpu.conv" of the module xpnn.cpu.conv."""
     return str(implementation.__name__).rpartition("xpnn.")[2]
+
+
+def _told(implementation: Any, raw: Sequence[Any], static: dict[str, Any]) -> str:
+    """Its name, and in brackets what it says of its own choice for a call, if it has a function ``way`` for that."""
+    way = getattr(implementation, "way", None)
+    return _short(implementation) + ("" if way is None else f" ({way(*raw, **static)})")
 
 
 class _Fused:

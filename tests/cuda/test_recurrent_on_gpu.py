@@ -11,7 +11,7 @@ from xpnn import ops
 from xpnn.primitive import explain
 
 from ..conftest import libraries
-from .recurrent_layers import DTYPES, ERRORS, LAYERS, case, exactly, like
+from .recurrent_layers import DTYPES, ERRORS, LAYERS, case, exactly, like, wants
 
 pytestmark = pytest.mark.gpu
 
@@ -30,7 +30,7 @@ def cupy(request: pytest.FixtureRequest) -> Any:
 def on_gpu(cupy: Any, name: str, given: Any, options: Any) -> tuple[list[Any], list[Any]]:
     """Outputs and gradients as NumPy arrays; all computed twice, with the same bits."""
     arrays = [None if a is None else cupy.asarray(a) for a in given]
-    need = (*(a is not None for a in given[:-1]), False)
+    need = wants(given)
     found = []
     for _ in range(2):
         outputs, residuals = LAYERS[name].forward(*arrays, need=need, **options)
@@ -54,6 +54,7 @@ def test_layers(
     for given, options in (
         case(name, shape, dtype=DTYPES[dtype]),
         case(name, shape, lengths, dtype=DTYPES[dtype], reverse=True),
+        case(name, shape, lengths, dtype=DTYPES[dtype], reset=4),
     ):
         found, expected = on_gpu(cupy, name, given, options), exactly(name, given, options)
         for xs, ys, allowed in zip(found, expected, ERRORS[dtype], strict=True):
@@ -64,4 +65,6 @@ def test_layers(
 
 def test_ops_run_them(cupy: Any) -> None:
     given, _ = case("lstm", (3, 2, 4, 5))
-    assert explain(ops.lstm, *(None if a is None else cupy.asarray(a) for a in given)) == ["lstm: cuda.lstm"]
+    assert explain(ops.lstm, *(None if a is None else cupy.asarray(a) for a in given)) == [
+        "lstm: cuda.lstm (persistent, a block with room for 64 units: cheaper by the model of the costs)"
+    ]

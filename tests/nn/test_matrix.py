@@ -85,6 +85,8 @@ CASES = [
         )
     ),
     case("LSTM", 4, 5, batch_first=True, shape=(3, 5, 4)),
+    case("LSTM", 4, 5, proj_size=3, shape=(5, 4)),
+    case("LSTM", 4, 5, proj_size=2, num_layers=2, bidirectional=True, bias=False, lengths=(2, 4, 5), shape=STEPS),
     case("GRU", 4, 5, shape=(5, 4)),
     case("RNN", 4, 5, nonlinearity="relu", shape=STEPS),
     case("LayerNorm", 6),

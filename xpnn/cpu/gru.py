@@ -12,42 +12,51 @@ from typing import Any
 
 import numpy as np
 
+from . import gru_reset_before
 from .packing import pack
-from .recurrent import add_biases, chunks, gradients, initial, refuse_recurrent, sorted_or_zeros
+from .recurrent import add_biases, chunks, cleared, fresh_rows, gradients, initial, refuse_recurrent, sorted_or_zeros
 
 __all__ = ["backward", "forward", "refusal"]
 
 
 def refusal(
-    x: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, *, reverse: bool = False
-) -> str | None:
-    return refuse_recurrent(3, x, (h0,), (w_ih, w_hh, b_ih, b_hh), lengths)
+    x: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, reset: Any = None,
+    *, reset_after: bool = True, reverse: bool = False,
+) -> str | None:  # fmt: skip
+    return refuse_recurrent(3, x, (h0,), (w_ih, w_hh, b_ih, b_hh), lengths, reset)
 
 
 def forward(
-    x: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any,
-    *, reverse: bool = False, need: tuple[bool, ...],
+    x: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, reset: Any = None,
+    *, reset_after: bool = True, reverse: bool = False, need: tuple[bool, ...],
 ) -> tuple[Any, Any]:  # fmt: skip
     packing = pack(lengths, x.shape[0], x.shape[1], reverse)
-    hidden = w_hh.shape[1]
+    hidden, fresh = w_hh.shape[1], fresh_rows(packing, reset)
     scale = np.ones(3 * hidden, x.dtype)
     scale[: 2 * hidden] = 0.5
-    rows = packing.pack(x)
+    rows, keep = packing.pack(x), True in need
     gates = np.matmul(rows, (w_ih * scale[:, None]).T)
-    add_biases(gates, None if b_ih is None else b_ih * scale)
     h = initial(packing, h0, hidden, x.dtype)
-    from_h = _loop(packing, gates, h, (w_hh * scale[:, None]).T, None if b_hh is None else b_hh * scale, True in need)
+    w, b_ih, b_hh = (w_hh * scale[:, None]).T, *(None if b is None else b * scale for b in (b_ih, b_hh))
+    from_h = None
+    if reset_after:
+        add_biases(gates, b_ih)
+        from_h = _loop(packing, gates, h, w, b_hh, fresh, keep)
+    else:
+        add_biases(gates, b_ih, b_hh)
+        gru_reset_before.loop(packing, gates, h, w, fresh)
     out = (packing.unpack(h[packing.batch :]), packing.last(h))
-    return out, (packing, rows, gates, from_h, h, w_ih, w_hh) if True in need else None
+    return out, (packing, rows, fresh, gates, from_h, h, w_ih, w_hh) if keep else None
 
 
-def _loop(packing: Any, gates: Any, h: Any, w: Any, b: Any, keep: bool) -> Any:
+def _loop(packing: Any, gates: Any, h: Any, w: Any, b: Any, fresh: Any, keep: bool) -> Any:
     """Fills h, and turns gates from their inputs into their values; returns the state's part of n's input (M, H)."""
     hidden, batch = h.shape[1], packing.batch
     kept = np.empty((packing.rows if keep else 0, hidden), h.dtype)
     from_h = np.empty((batch, 3 * hidden), h.dtype)
     for start, before, n in packing.steps():
-        z, before_h, new = gates[start - batch : start - batch + n], h[before : before + n], h[start : start + n]
+        z, new = gates[start - batch : start - batch + n], h[start : start + n]
+        before_h = cleared(h[before : before + n], fresh, start - batch)
         rz, candidate, product = z[:, : 2 * hidden], z[:, 2 * hidden :], from_h[:n]
         np.matmul(before_h, w, product)
         if b is not None:
@@ -68,21 +77,27 @@ def _loop(packing: Any, gates: Any, h: Any, w: Any, b: Any, keep: bool) -> Any:
 
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
-    packing, rows, gates, from_h, h, w_ih, w_hh = residuals
+    packing, rows, fresh, gates, from_h, h, w_ih, w_hh = residuals
     hidden = h.shape[1]
     dy = None if g[0] is None else packing.pack(g[0])
     dh = sorted_or_zeros(packing, g[1], hidden, h.dtype)
-    before = packing.before(h)
-    dz = _sweep(packing, gates, from_h, before, dy, dh, w_hh)
+    before = cleared(packing.before(h), fresh, 0)
+    if from_h is None:
+        dz, *dweights = gru_reset_before.sweep(packing, gates, before, dy, dh, w_hh, fresh, need[3])
+        dx, dw_ih, _, db_ih, db_hh = gradients(
+            packing, dz, dz, rows, before, w_ih, (need[0], need[2], False, *need[4:6])
+        )
+        return dx, packing.restore(dh) if need[1] else None, dw_ih, *dweights, db_ih, db_hh, None, None
+    dz = _sweep(packing, gates, from_h, before, dy, dh, w_hh, fresh)
     turned = np.concatenate((w_ih[2 * hidden :], w_ih[: 2 * hidden]))
     dx, dw_ih, dw_hh, db_ih, db_hh = gradients(
         packing, dz[:, : 3 * hidden], dz[:, hidden:], rows, before, turned, (need[0], *need[2:6])
     )
     dw_ih, db_ih = (d if d is None else np.concatenate((d[hidden:], d[:hidden])) for d in (dw_ih, db_ih))
-    return dx, packing.restore(dh) if need[1] else None, dw_ih, dw_hh, db_ih, db_hh, None
+    return dx, packing.restore(dh) if need[1] else None, dw_ih, dw_hh, db_ih, db_hh, None, None
 
 
-def _sweep(packing: Any, gates: Any, from_h: Any, before: Any, dy: Any, dh: Any, w: Any) -> Any:
+def _sweep(packing: Any, gates: Any, from_h: Any, before: Any, dy: Any, dh: Any, w: Any, fresh: Any) -> Any:
     """The gradients (n, r, z, n') of the gates' inputs (M, 4 H); dh becomes that of the initial states."""
     hidden, batch = dh.shape[1], packing.batch
     dz = np.empty((len(gates), 4 * hidden), dh.dtype)
@@ -101,6 +116,8 @@ def _sweep(packing: Any, gates: Any, from_h: Any, before: Any, dy: Any, dh: Any,
             np.multiply(dn, gate[:, :hidden], d[:, 3 * hidden :])
             np.multiply(dhn, gate[:, hidden : 2 * hidden], dhn)
             np.add(dhn, np.matmul(d[:, hidden:], w, product[:n]), dhn)
+            if fresh is not None:
+                dhn[...] = cleared(dhn, fresh, a)
     return dz
 
 

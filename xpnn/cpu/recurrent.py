@@ -10,27 +10,42 @@ import numpy as np
 from .dtypes import refuse_dtypes
 from .packing import Packing
 
-__all__ = ["add_biases", "chunks", "gradients", "initial", "refuse_recurrent", "sorted_or_zeros"]
+__all__ = [
+    "add_biases",
+    "chunks",
+    "cleared",
+    "fresh_rows",
+    "gradients",
+    "initial",
+    "refuse_recurrent",
+    "sorted_or_zeros",
+]
 
 # NOTE: what backward prepares for several steps at once stays in the second-level cache.
 _CHUNK_BYTES = 1 << 19
 
 
-def refuse_recurrent(gates: int, x: Any, states: Sequence[Any], weights: Sequence[Any], lengths: Any) -> str | None:
+def refuse_recurrent(
+    gates: int, x: Any, states: Sequence[Any], weights: Sequence[Any], lengths: Any, reset: Any, w_hr: Any = None
+) -> str | None:
     """Why the arrays of a recurrent layer are not for these implementations, or None."""
     w_ih, w_hh, b_ih, b_hh = weights
     if x.ndim != 3 or w_hh.ndim != 2:
         return "shapes"
-    hidden = w_hh.shape[1]
-    wanted: list[tuple[Any, tuple[int, ...]]] = [(w_ih, (gates * hidden, x.shape[2])), (w_hh, (gates * hidden, hidden))]
-    wanted += [(b, (gates * hidden,)) for b in (b_ih, b_hh)] + [(h, (x.shape[1], hidden)) for h in states]
-    if any(a is not None and a.shape != shape for a, shape in wanted):
+    batch, hidden, width = x.shape[1], w_hh.shape[0] // gates, w_hh.shape[1]
+    wanted: list[tuple[Any, tuple[int, ...]]] = [(w_ih, (gates * hidden, x.shape[2])), (w_hh, (gates * hidden, width))]
+    wanted += [(b, (gates * hidden,)) for b in (b_ih, b_hh)]
+    wanted += [(h, (batch, size)) for h, size in zip(states, (width, hidden), strict=False)]
+    wanted += [(w_hr, (width, hidden))]
+    if (w_hr is None and width != hidden) or any(a is not None and a.shape != shape for a, shape in wanted):
         return "shapes"
     if lengths is not None:
         lengths = np.asarray(lengths)
         if lengths.shape != x.shape[1:2] or lengths.dtype.kind not in "iu":
             return "lengths"
-    return refuse_dtypes(x, *states, *weights)
+    if reset is not None and (reset.shape != x.shape[:2] or reset.dtype != bool):
+        return "reset"
+    return refuse_dtypes(x, *states, *weights, w_hr)
 
 
 def add_biases(gates: Any, *biases: Any) -> None:
@@ -45,6 +60,16 @@ def initial(packing: Packing, h0: Any, hidden: int, dtype: Any) -> Any:
     states = np.empty((packing.batch + packing.rows, hidden), dtype)
     states[: packing.batch] = 0 if h0 is None else packing.sort(h0)
     return states
+
+
+def fresh_rows(packing: Packing, reset: Any) -> Any:
+    """reset (T, N) by rows of the packing (M, 1); None if no state is ever reset."""
+    return None if reset is None or not reset.any() else packing.pack(reset[:, :, None])
+
+
+def cleared(states: Any, fresh: Any, at: int) -> Any:
+    """The states (n, H) before the n steps whose rows begin at ``at``: 0 where a row begins anew."""
+    return states if fresh is None else np.where(fresh[at : at + len(states)], states.dtype.type(0), states)
 
 
 def sorted_or_zeros(packing: Packing, h: Any, hidden: int, dtype: Any) -> Any:

@@ -7,19 +7,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from .arguments import Arguments, Layout
-from .dtypes import ITEM_SIZE
+from .dtypes import C_TYPES, ITEM_SIZE
 
 __all__ = [
     "FLOPS",
     "GRU",
+    "GRU_BEFORE",
     "LSTM",
     "RNN",
+    "SIZES",
+    "TYPES",
     "Cell",
     "backward_bytes",
     "backward_layout",
     "forward_bytes",
     "forward_layout",
+    "wide",
 ]
+
+# What the kernels of single steps store, as C++ spells it, and its bytes.
+TYPES = {**C_TYPES, "float64": "double"}
+SIZES = {**ITEM_SIZE, "float64": 8}
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,8 @@ class Cell:
 LSTM = Cell("Lstm", 0, 4, has_c=True)
 GRU = Cell("Gru", 1, 3, keeps_candidate=True, same=False)
 RNN = Cell("Rnn", 2, 1, keeps_gates=False)
+# Gru with the reset gate before the product: single steps in two parts, 3 and 4.
+GRU_BEFORE = Cell("Gru", 3, 3, keeps_candidate=True)
 
 # Operations of a step of a unit beside the products, a transcendental function counted as ten.
 FLOPS = {LSTM: 60, GRU: 45, RNN: 13}
@@ -48,32 +58,45 @@ FLOPS = {LSTM: 60, GRU: 45, RNN: 13}
 _NUMBERS = "times", "batch", "hidden", "reverse"
 
 
+def wide(dtype: str) -> str:
+    """The dtype of arithmetic and of c for a dtype that is stored."""
+    return dtype if dtype == "float64" else "float32"
+
+
 def forward_bytes(cell: Cell, dtype: str, *, keep: bool) -> int:
     """What a step of a unit must move: the inputs' part of the gates, what is kept of them, the states after it."""
     kept = cell.gates * cell.keeps_gates + cell.keeps_candidate if keep else 0
-    return ITEM_SIZE[dtype] * (cell.gates + kept + 1) + 4 * (cell.has_c and keep)
+    return SIZES[dtype] * (cell.gates + kept + 1) + SIZES[wide(dtype)] * (cell.has_c and keep)
 
 
 def backward_bytes(cell: Cell, dtype: str) -> int:
     """What a step of a unit must move: what was kept, the states beside it, dy, the gradients of the gates."""
     kept = cell.gates * cell.keeps_gates + cell.keeps_candidate
     gradients = cell.gates * (1 if cell.same else 2)
-    return ITEM_SIZE[dtype] * (kept + gradients + 1 + (not cell.has_c)) + 8 * cell.has_c
+    return SIZES[dtype] * (kept + gradients + 1 + (not cell.has_c)) + 2 * SIZES[wide(dtype)] * cell.has_c
+
+
+def _wide(t: str) -> str:
+    return t if t == "double" else "float"
 
 
 @functools.cache
 def forward_layout(t: str) -> Layout:
-    written = ("gates", t), ("candidate", t), ("h", t), ("c", "float"), ("y", t), ("h_last", t), ("c_last", t)
-    read = *((name, t) for name in ("h0", "c0", "w", "product", "b_ih", "b_hh")), ("lengths", "int")
+    written = ("gates", t), ("candidate", t), ("h", t), ("c", _wide(t)), ("y", t), ("h_last", t), ("c_last", t)
+    read = (
+        *((name, t) for name in ("h0", "c0", "w", "product", "b_ih", "b_hh")),
+        ("lengths", "int"),
+        ("reset", "unsigned char"),
+    )
     return _layout(f"Forward<{t}>", written, read, (*_NUMBERS, "keep", "relu", "cell", "rows", "time"))
 
 
 @functools.cache
 def backward_layout(t: str) -> Layout:
-    written = ("dx", t), ("dh", t), ("dh0", t), ("dc0", t), ("carry", "float"), ("dc", "float")
+    written = ("dx", t), ("dh", t), ("dh0", t), ("dc0", t), ("carry", _wide(t)), ("dc", _wide(t))
     read = (
-        *(("gates", t), ("candidate", t), ("h", t), ("c", "float"), ("dy", t), ("dh_last", t), ("dc_last", t)),
-        *(("w", t), ("product", t), ("lengths", "int")),
+        *(("gates", t), ("candidate", t), ("h", t), ("c", _wide(t)), ("dy", t), ("dh_last", t), ("dc_last", t)),
+        *(("w", t), ("product", t), ("lengths", "int"), ("reset", "unsigned char")),
     )
     return _layout(f"Backward<{t}>", written, read, (*_NUMBERS, "relu", "cell", "rows", "time"))
 

@@ -45,7 +45,9 @@ _BYTE_RATE = 5.5e6
 
 def fits(cell: Cell, dtype: str, hidden: int) -> int | None:
     """The number of units, rounded up, of the kernel that has room for a layer; None if there is none."""
-    units = _UNITS.get(cell, ()) if dtype == "float32" else _TENSOR_UNITS if cell in _PARTS else ()
+    units: tuple[int, ...] = ()
+    if cell in _PARTS and dtype in C_TYPES:
+        units = _UNITS[cell] if dtype == "float32" else _TENSOR_UNITS
     return next((n for n in units if hidden <= n), None)
 
 

@@ -75,3 +75,6 @@ from .transformer import TransformerDecoder as TransformerDecoder
 from .transformer import TransformerDecoderLayer as TransformerDecoderLayer
 from .transformer import TransformerEncoder as TransformerEncoder
 from .transformer import TransformerEncoderLayer as TransformerEncoderLayer
+from .recurrent_cell import GRUCell as GRUCell
+from .recurrent_cell import LSTMCell as LSTMCell
+from .recurrent_cell import RNNCell as RNNCell

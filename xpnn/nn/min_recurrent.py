@@ -21,7 +21,8 @@ class _MinRecurrent(_Recurrent):
     hidden_size (twice that if bidirectional) features, and the last state (num_layers*directions, N, hidden_size).
 
     Parameters, per layer l and with the suffix _reverse for the backward direction: weight_ih_l (G*hidden_size, inputs)
-    and bias_ih_l (G*hidden_size,), for G gates in the order named, drawn as those of Linear. dropout, lengths: as for GRU.
+    and bias_ih_l (G*hidden_size,), for G gates in the order named, drawn as those of Linear. dropout, lengths, reset: as for
+    GRU.
     The paper's form in logarithms, with its positive function g of candidates and states, is not used: states are scanned
     as they are.
     """
@@ -35,15 +36,17 @@ class _MinRecurrent(_Recurrent):
     def _weights(self, suffix: str) -> list[Any]:
         return [getattr(self, f"weight_ih{suffix}"), getattr(self, f"bias_ih{suffix}", None)]
 
-    def forward(self, x: Any, state: Any = None, *, lengths: Any = None) -> tuple[Any, Any]:
-        y, (h,) = self._run(x, [state], lengths)
+    def forward(self, x: Any, state: Any = None, *, lengths: Any = None, reset: Any = None) -> tuple[Any, Any]:
+        y, (h,) = self._run(x, [state], lengths, reset)
         return y, h
 
-    def _cell(self, x: Any, states: list[Any], weights: list[Any], lengths: Any, reverse: bool) -> Any:
+    def _cell(self, x: Any, states: list[Any], weights: list[Any], lengths: Any, reset: Any, reverse: bool) -> Any:
         """y (T, N, H) and the states (N, H) at the rows' own ends."""
         xp = namespace(x, *states, *weights)
         gates = ops.linear(x, *weights)
         a, b = self._steps(*xp.unstack(xp.reshape(gates, (*x.shape[:2], self.gates, self.hidden_size)), axis=2))
+        if reset is not None:
+            a = xp.where(xp.expand_dims(reset, axis=2), xp.zeros_like(a), a)
         running = None if lengths is None else _running(xp, lengths, x)
         if running is not None:  # after its end a row keeps its state
             a, b = xp.where(running, a, xp.ones_like(a)), xp.where(running, b, xp.zeros_like(b))
@@ -61,7 +64,7 @@ class _MinRecurrent(_Recurrent):
 class MinGRU(_MinRecurrent):
     __doc__ = f"""Minimal gated recurrent unit: h = (1 - z) h + z n, with z = sigmoid(W_z x) and n = W_n x; gates z, n.
 
-    min_gru(x, h0=None, *, lengths=None) -> (y, h). {_MinRecurrent.__doc__}"""
+    min_gru(x, h0=None, *, lengths=None, reset=None) -> (y, h). {_MinRecurrent.__doc__}"""
     gates = 2
 
     def _steps(self, *gates: Any) -> tuple[Any, Any]:
@@ -72,7 +75,7 @@ class MinGRU(_MinRecurrent):
 class MinLSTM(_MinRecurrent):
     __doc__ = f"""Minimal long short-term memory: h = (f h + i n) / (f + i), with f = sigmoid(W_f x), i = sigmoid(W_i x), n = W_n x.
 
-    Gates f, i, n. min_lstm(x, h0=None, *, lengths=None) -> (y, h). {_MinRecurrent.__doc__}"""
+    Gates f, i, n. min_lstm(x, h0=None, *, lengths=None, reset=None) -> (y, h). {_MinRecurrent.__doc__}"""
     gates = 3
 
     def _steps(self, *gates: Any) -> tuple[Any, Any]:

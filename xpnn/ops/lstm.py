@@ -23,6 +23,8 @@ def reference(
     b_ih: Any = None,
     b_hh: Any = None,
     lengths: Any = None,
+    reset: Any = None,
+    w_hr: Any = None,
     *,
     reverse: bool = False,
 ) -> tuple[Any, Any, Any]:
@@ -32,18 +34,24 @@ def reference(
     -> y (T, N, H), h_n and c_n (N, H). The order of the gates is torch's (Hochreiter and Schmidhuber 1997; Gers 2000).
     lengths: integers (N,), in any order: row n ends after lengths[n] steps. Beyond that y is 0; h_n and c_n are the states
     at its end, the initial ones for length 0. reverse: each row is read from its own end to its start.
+    reset: booleans (T, N): where true, the state before that step is 0, in the order in which the steps are made; h0 and c0
+    do not count. w_hr (P, H): a projection, h = w_hr (sigmoid(o) tanh(c)); then w_hh is (4 H, P), and y, h0 and h_n have P
+    features (Sak et al. 2014).
     """
-    check_recurrent(4, x, {"h0": h0, "c0": c0}, {"w_ih": w_ih, "w_hh": w_hh, "b_ih": b_ih, "b_hh": b_hh})
-    xp = namespace(x, h0, c0, w_ih, w_hh, b_ih, b_hh)
-    hidden = w_hh.shape[1]
+    check_recurrent(4, x, {"h0": h0, "c0": c0}, {"w_ih": w_ih, "w_hh": w_hh, "b_ih": b_ih, "b_hh": b_hh, "w_hr": w_hr})
+    xp = namespace(x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr)
+    hidden = w_hh.shape[0] // 4
     w = xp.matrix_transpose(w_hh)
+    project = None if w_hr is None else xp.matrix_transpose(w_hr)
 
     def step(z: Any, h: Any, c: Any) -> tuple[Any, Any]:
         i, f, g, o = xp.unstack(xp.reshape(z + xp.matmul(h, w), (*h.shape[:1], 4, hidden)), axis=1)
         c = sigmoid(f) * c + sigmoid(i) * xp.tanh(g)
-        return sigmoid(o) * xp.tanh(c), c
+        h = sigmoid(o) * xp.tanh(c)
+        return h if project is None else xp.matmul(h, project), c
 
-    y, h, c = run(xp, step, input_products(xp, x, w_ih, b_ih, b_hh), (h0, c0), hidden, lengths, reverse)
+    products, widths = input_products(xp, x, w_ih, b_ih, b_hh), (w_hh.shape[1], hidden)
+    y, h, c = run(xp, step, products, (h0, c0), widths, lengths, reset, reverse)
     return y, h, c
 
 

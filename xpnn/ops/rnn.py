@@ -22,6 +22,7 @@ def reference(
     b_ih: Any = None,
     b_hh: Any = None,
     lengths: Any = None,
+    reset: Any = None,
     *,
     nonlinearity: str = "tanh",
     reverse: bool = False,
@@ -29,7 +30,8 @@ def reference(
     """h = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu (Elman 1990).
 
     x (T, N, I), h0 (N, H) or None for zeros, w_ih (H, I), w_hh (H, H), b_ih and b_hh (H,) or None
-    -> y (T, N, H), h_n (N, H). nonlinearity: "tanh" or "relu". lengths, reverse: as for lstm.
+    -> y (T, N, H), h_n (N, H). nonlinearity: "tanh" or "relu". lengths, reset, reverse: as for
+    lstm.
     """
     if nonlinearity not in ("tanh", "relu"):
         raise ValueError(f'nonlinearity: expected "tanh" or "relu", got {nonlinearity!r}')
@@ -41,7 +43,7 @@ def reference(
     def step(z: Any, h: Any) -> tuple[Any]:
         return (bend(z + xp.matmul(h, w)),)
 
-    y, h = run(xp, step, input_products(xp, x, w_ih, b_ih, b_hh), (h0,), w_hh.shape[1], lengths, reverse)
+    y, h = run(xp, step, input_products(xp, x, w_ih, b_ih, b_hh), (h0,), w_hh.shape[1:], lengths, reset, reverse)
     return y, h
 
 
