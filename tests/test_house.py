@@ -18,7 +18,7 @@ PACKAGE = ROOT / "xpnn"
 
 # Low to high; a file imports from its own floor or from below.
 FLOORS = [
-    {"errors", "fallback", "tree", "tape"},
+    {"errors", "fallback", "precision", "tree", "tape"},
     {"namespace", "special"},
     {"backend", "config"},
     {"gradients", "primitive", "random"},

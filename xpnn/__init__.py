@@ -48,6 +48,9 @@ from .namespace import diff as diff
 from .namespace import namespace as namespace
 from .namespace.array import TracedArrayError as TracedArrayError
 from .nn.module import Module as Module
+from .precision import get_precision as get_precision
+from .precision import precision as precision
+from .precision import set_precision as set_precision
 from .primitive import Primitive as Primitive
 from .primitive import explain as explain
 from .random import seed as seed

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
 from typing import Any
 
 from xpnn.backend import available_backends, cupy_version, get_backend, get_default_dtype, gpu_status
 from xpnn.errors import BackendError
+from xpnn.precision import get_precision
 
-# Read by xpnn (the first two), or by CuPy and the BLAS behind NumPy, which xpnn respects and never sets.
-VARIABLES = ("XPNN_BACKEND", "XPNN_LOG", "CUDA_VISIBLE_DEVICES", "CUDA_PATH", "CUPY_CACHE_DIR", "OMP_NUM_THREADS")
+# Read by xpnn (the first three), or by CuPy and the BLAS behind NumPy, which xpnn respects and never sets.
+VARIABLES = (
+    "XPNN_BACKEND",
+    "XPNN_PRECISION",
+    "XPNN_LOG",
+    "CUDA_VISIBLE_DEVICES",
+    "CUDA_PATH",
+    "CUPY_CACHE_DIR",
+    "OMP_NUM_THREADS",
+)
 
 
 def config() -> dict[str, Any]:
@@ -27,10 +37,11 @@ def config() -> dict[str, Any]:
         "numpy": version("numpy"),
         "array_api_compat": version("array-api-compat"),
         "cupy": cupy_version(),
-        "backend": _backend(),
+        "backend": _setting(get_backend),
         "backends": available_backends(),
         "gpu": gpu_status(),
         "default_dtype": get_default_dtype(),
+        "precision": _setting(get_precision),
         "environment": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
 
@@ -43,9 +54,9 @@ def show_config() -> None:
         print(f"{name:{width}}{_words(value)}")
 
 
-def _backend() -> str:
+def _setting(get: Callable[[], str]) -> str:
     try:
-        return get_backend()
+        return get()
     except (BackendError, ValueError) as error:
         return f"none: {error}"
 

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+import xpnn
 from tests.emulator import EmulatorError, Kernel, build
 from xpnn.cuda import conv
+from xpnn.precision import PRECISIONS
 
 from . import emulated
 from .emulated import emulating
@@ -37,21 +39,35 @@ FAULTS = [
     ("conv_combine(", "float32", "shared sum", "p < a.splits", "p < a.splits - 1"),
     ("conv_pack(", "float16", "plain", "c0 + i < channels", "c0 + i <= channels"),
     ("", "float16", "plain", "row % 2 * 4 + chunk", "row % 2 * 3 + chunk"),
-    ("conv_gather_half(", "float16", "plain", "lane / 8 % 2)]", "lane / 16)]"),
-    ("conv_gather_half(", "float16", "plain", "while (channel >= a.channels)", "while (channel > a.channels)"),
-    ("conv_gather_half(", "float16", "one step", "__syncthreads();\n    put", "put"),
-    ("conv_weight_half(", "float16", "eight", "< a.dy_group", "<= a.dy_group"),
-    ("conv_weight_half(", "float16", "plain", "left -= ROWS;", ""),
-    ("conv_weight_half(", "float16", "eight", "k + lane % 8 + lane / 16 * 8", "k + lane % 16"),
+    ("conv_gather_tensor(", "float16", "plain", "lane / 8 % 2)]", "lane / 16)]"),
+    ("conv_gather_tensor(", "float16", "plain", "while (channel >= a.channels)", "while (channel > a.channels)"),
+    ("conv_gather_tensor(", "float16", "one step", "__syncthreads();\n    put", "put"),
+    ("conv_weight_tensor(", "float16", "eight", "< a.dy_group", "<= a.dy_group"),
+    ("conv_weight_tensor(", "float16", "plain", "left -= ROWS;", ""),
+    ("", "high", "plain", "small_a[i], big)", "big_a[i], big)"),
+    ("", "high", "plain", "big_a[i], small)", "small_a[i], small)"),
+    ("", "high", "plain", "sum[i][j][e] += part[e]", "sum[i][j][e] = part[e]"),
+    ("", "high", "plain", "value - __uint_as_float(big)", "value + __uint_as_float(big)"),
+    ("", "medium", "eight", "chunk ^ (row % 4 * 2)", "chunk & (row % 4 * 2)"),
+    ("", "medium", "eight", "m + g + e % 2 * 8", "m + g + e / 2 * 8"),
+    ("", "medium", "eight", "n + g + e / 2 * 8", "n + g + e % 2 * 8"),
+    ("", "float16", "eight", "k + lane % 8 + lane / 16 * 8", "k + lane % 16"),
 ]
 
 
 def is_right(dtype: str, name: str) -> bool:
-    """Whether the kernels compute this case of small integers exactly; raises what the emulator raises."""
+    """Whether the kernels compute this case of small integers exactly; raises what the emulator raises.
+
+    dtype: or a precision of float32; for "high" x has one bit more than a factor of a tensor core.
+    """
     arrays, static = case(*CASES[name])
+    precision, dtype = (dtype, "float32") if dtype in PRECISIONS else ("highest", dtype)
+    if precision == "high":
+        arrays = (arrays[0] * 1025, *arrays[1:])
     given = [a if a is None else a.astype(dtype) for a in arrays]
     need = (True, True, arrays[2] is not None)
-    y, residuals = conv.forward(*given, **static, need=need)
+    with xpnn.precision(precision):
+        y, residuals = conv.forward(*given, **static, need=need)
     found = [y, *conv.backward(residuals, gradient(y.shape).astype(dtype), need)]
     exact = expected(arrays, static)
     return all(np.array_equal(a, b) for a, b in zip([a for a in found if a is not None], exact, strict=True))
@@ -79,7 +95,7 @@ def test_a_planted_fault_is_seen(
     assert planted and not right
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "high", "medium"])
 @pytest.mark.parametrize("name", CASES)
 def test_without_a_fault_all_is_right(monkeypatch: pytest.MonkeyPatch, dtype: str, name: str) -> None:
     with emulating(monkeypatch):

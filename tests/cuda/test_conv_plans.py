@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from xpnn.cuda import conv_float, conv_half
+from xpnn.cuda import conv_float, conv_half, conv_tensor, conv_tf32
 from xpnn.cuda.conv_combine import shares
 from xpnn.cuda.conv_shape import Convolution, strides
 
@@ -34,22 +34,22 @@ def layers() -> Iterator[Convolution]:
 
 
 def test_no_plan_chooses_a_kernel_that_is_not_listed() -> None:
-    listed = {plan.entry for family in (conv_float, conv_half) for plan in family.instantiations()}
+    listed = {plan.entry for family in (conv_float, conv_half, conv_tf32) for plan in family.instantiations()}
     chosen = set()
     for conv, aligned in itertools.product(layers(), (True, False)):
         assert conv.refusal() is None
         for gradient in (True, False):
             chosen.add(conv_float.gather_plan(conv, None, gradient=gradient, aligned=aligned)[0].entry)
-            for dtype in ("float16", "bfloat16"):
-                plan, _ = conv_half.gather_plan(dtype, conv, None, gradient=gradient, aligned=aligned)
-                chosen |= {plan.entry, conv_half.weight_plan(dtype, conv)[0].entry}
+            for kind in (*conv_half.KINDS.values(), *conv_tf32.KINDS.values()):
+                plan, _ = conv_tensor.gather_plan(kind, conv, None, gradient=gradient, aligned=aligned)
+                chosen |= {plan.entry, conv_tensor.weight_plan(kind, conv)[0].entry}
         chosen.add(conv_float.weight_plan(conv)[0].entry)
-    assert {entry for entry in listed if "pack" not in entry} == chosen
-    assert len(listed) <= 20
+    assert listed == chosen
+    assert len(listed) <= 24
 
 
 def test_every_tile_fits_the_shared_memory_of_every_gpu() -> None:
-    for family in (conv_float, conv_half):
+    for family in (conv_float, conv_half, conv_tf32):
         assert max(plan.shared for plan in family.instantiations()) <= 64 * 1024
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import xpnn
 from xpnn import ops
 from xpnn.cuda import linear
 from xpnn.gradients import vjp
@@ -107,3 +108,41 @@ def test_it_says_what_it_does_not_take(change: dict[str, Any], reason: str) -> N
 
 def test_ops_linear_has_it_for_cupy() -> None:
     assert ops.linear.implementations["cupy"] == [linear]
+
+
+@pytest.mark.parametrize("precision", ["high", "medium"])
+@pytest.mark.parametrize("shape", [(7, 5), (3, 1, 13), (11,), (2, 70, 16)])
+def test_in_a_lower_precision_tensor_cores_multiply(emulator: Emulator, precision: str, shape: tuple[int, ...]) -> None:
+    """Small integers are exact; bias and activation ride along."""
+    rng = np.random.default_rng(0)
+    args = [rng.integers(-3, 4, s).astype(np.float32) for s in (shape, (9, shape[-1]), (9,))]
+    with xpnn.precision(precision):
+        y, residuals = linear.forward(*args, activation="relu", need=(True,) * 3)
+    g = rng.integers(-3, 4, y.shape).astype(np.float32)
+    found = [y, *linear.backward(residuals, g, (True,) * 3)]
+    out, pullback = vjp(lambda *a: ops.linear.reference(*a, activation="relu"), *(a.astype(np.float64) for a in args))
+    for a, b in zip(found, [out, *pullback(g.astype(np.float64))], strict=True):
+        np.testing.assert_array_equal(a, b)
+    kernels = [plan.entry.partition("<")[0] for plan in emulator.launched if "tensor" in plan.entry]
+    assert kernels == ["conv_gather_tensor"] * 2 + ["conv_weight_tensor"]
+    assert all(f"<Tf32<{3 if precision == 'high' else 1}>" in p.entry for p in emulator.launched if "tensor" in p.entry)
+
+
+def test_in_a_lower_precision_empty_arrays_go_where_they_went(emulator: Emulator, primitive: Primitive) -> None:
+    empty = [(args, static) for args, static in cases(np.float32) if 0 in args[0].shape]
+    with xpnn.precision("high"):
+        assert check_primitive(primitive, empty) == len(empty) > 0
+    assert not any("tensor" in plan.entry for plan in emulator.launched)
+
+
+def test_the_backward_multiplies_as_the_forward_did(emulator: Emulator) -> None:
+    """Within the bound of three products, where one would be a thousand times worse; strided arrays."""
+    rng = np.random.default_rng(0)
+    x, w, g = (rng.normal(size=s).astype(np.float32) for s in ((18, 40), (24, 20), (18, 24)))
+    x = x[:, ::2]
+    with xpnn.precision("high"):
+        y, residuals = linear.forward(x, w, None, need=(True, True, False))
+    dx, dw, _ = linear.backward(residuals, g.T.copy().T, (True, True, False))
+    for found, a, b in ((y, x, w.T), (dx, g, w), (dw, g.T, x)):
+        a, b = a.astype(np.float64), b.astype(np.float64)
+        assert np.all(np.abs(found - a @ b) <= 6e-7 * (np.abs(a) @ np.abs(b)))

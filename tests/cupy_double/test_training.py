@@ -132,6 +132,23 @@ def same_as_numpy(trained: tuple[nn.Module, list[Any], list[Traffic]], name: str
         np.testing.assert_allclose(xpnn.to_numpy(a), b, rtol=2e-3, atol=2e-5)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_scaled_loss_waits_for_nothing(dtype: str) -> None:
+    """Also a step that is left out, and the float32 copies of 16 bits."""
+    with xpnn.backend("gpu"):
+        params = {"w": xpnn.asarray(np.ones(3), dtype), "b": xpnn.asarray(np.ones(2), "float32")}
+        optimizer = optim.with_master_weights(optim.AdamW(params, lr=0.1))
+        scaler = optim.LossScaler(init_scale=8.0)
+        scaled = xpnn.grad(lambda p, x: scaler.scale((p["w"] @ x) + (p["b"] @ p["b"])))
+        inputs = [xpnn.asarray(np.array([1.0, last, 2.0]), dtype) for last in (1.0, np.inf, 3.0)]
+        scaler.scale(params["b"])  # the scale comes to the device once
+        with counting() as account:
+            for x in inputs:
+                scaler.step(optimizer, scaled(params, x))
+    assert account.waits == []
+    assert scaler.get_scale() == 4.0 and np.isfinite(xpnn.to_numpy(params["w"])).all()
+
+
 def spirals(n: int, seed: int) -> tuple[Any, Any]:
     """Two classes that no line separates."""
     draw = np.random.default_rng(seed)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..cpu.windows import Pairs
-from . import bias_activation, conv_float, conv_half
+from ..precision import get_precision
+from . import bias_activation, conv_float, conv_half, conv_tf32
 from .arrays import contiguous
 from .conv_shape import ACTIVATIONS, Convolution
 from .dtypes import dtype_name, refuse_dtypes
@@ -57,28 +58,33 @@ def forward(
     conv = _convolution(x, weight, stride, padding, dilation, groups, data_format)
     x, weight = contiguous(x), contiguous(weight)
     bias = None if bias is None else contiguous(bias)
-    y = _family(x).forward(x, weight, bias, conv, activation)
+    family = _family(x)
+    y = family.forward(x, weight, bias, conv, activation)
     if True not in need:
         return y, None
-    return y, (x if need[1] else None, weight, x.shape, y if activation is not None else None, activation, conv)
+    return y, (x if need[1] else None, weight, x.shape, y if activation is not None else None, activation, conv, family)
 
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
-    x, weight, shape, y, activation, conv = residuals
+    x, weight, shape, y, activation, conv, family = residuals
     dz = contiguous(g)
     if activation is not None:
         rows = (dz.shape[0] * dz.shape[1], -1)
         dz, _ = bias_activation.backward(dz.reshape(rows), y.reshape(rows), activation, dx=True, db=False)
         dz = dz.reshape(y.shape)
-    dx, dw, db = _family(dz).gradients(dz, x, weight, conv, shape, dx=need[0], dw=need[1], db=need[1] and need[2])
+    dx, dw, db = family.gradients(dz, x, weight, conv, shape, dx=need[0], dw=need[1], db=need[1] and need[2])
     if need[2] and not need[1]:
         db = _bias_gradient(dz, conv)
     return dx, dw, db
 
 
 def _family(x: Any) -> Any:
-    """The kernels for the dtype of x."""
-    return conv_float if dtype_name(x.dtype) == "float32" else conv_half
+    """The kernels for the dtype of x, and in float32 for the precision."""
+    dtype = dtype_name(x.dtype)
+    if dtype != "float32":
+        return conv_half.KINDS[dtype]
+    precision = get_precision()
+    return conv_tf32.KINDS[precision] if precision != "highest" and conv_tf32.fits(x) else conv_float
 
 
 def _bias_gradient(dz: Any, conv: Convolution) -> Any:

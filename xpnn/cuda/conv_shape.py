@@ -120,9 +120,9 @@ def _reach(conv: Convolution, image: int) -> int:
     return image + max(image // min(*conv.sizes, *conv.out), 1) * sum(beyond)
 
 
-def padded(channels: int) -> int:
-    """The channels of a group when it is packed."""
-    return -(-channels // PACKED) * PACKED
+def padded(channels: int, chunk: int = PACKED) -> int:
+    """The channels of a group when it is packed in chunks of so many."""
+    return -(-channels // chunk) * chunk
 
 
 class Strides(NamedTuple):

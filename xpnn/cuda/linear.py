@@ -1,4 +1,7 @@
-"""linear for CuPy: the product by cuBLAS, bias and activation in place behind it, their gradients in one pass before it."""
+"""linear for CuPy: the product by cuBLAS, bias and activation in place behind it, their gradients in one pass before it.
+
+For float32 in a precision below "highest" the products are those of linear_tf32.py, bias and activation with them.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from ..namespace.libraries import raw_namespace
 from . import bias_activation
 from .arrays import contiguous
 from .dtypes import refuse_dtypes
+from .linear_tf32 import products
 
 __all__ = ["backward", "forward", "refusal"]
 
@@ -31,28 +35,34 @@ def refusal(x: Any, weight: Any, bias: Any, *, activation: str | None = None) ->
 def forward(
     x: Any, weight: Any, bias: Any, *, activation: str | None = None, need: tuple[bool, ...]
 ) -> tuple[Any, Any]:
-    xp = raw_namespace(x)
-    y = contiguous(xp.matmul(_rows(x), weight.T))
-    if bias is not None or activation is not None:
-        bias = None if bias is None else contiguous(bias)
-        bias_activation.forward_into(y, y, bias, activation)
+    rows, bias = _rows(x), None if bias is None else contiguous(bias)
+    short = products(rows, weight, activation)
+    if short is not None:
+        y = short.forward(rows, weight, bias, activation)
+    else:
+        y = contiguous(raw_namespace(x).matmul(rows, weight.T))
+        if bias is not None or activation is not None:
+            bias_activation.forward_into(y, y, bias, activation)
     out = y.reshape(*x.shape[:-1], weight.shape[0])
     if True not in need:
         return out, None
-    return out, (x, weight, y if activation is not None else None, activation)
+    return out, (x, weight, y if activation is not None else None, activation, short)
 
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
-    x, weight, y, activation = residuals
-    xp = raw_namespace(x)
+    x, weight, y, activation, short = residuals
     dz, db = _rows(g), None
     if activation is not None or need[2]:
         wanted = activation is not None and (need[0] or need[1])
         own, db = bias_activation.backward(contiguous(dz), y, activation, dx=wanted, db=need[2])
         dz = own if wanted else dz
-    dx = xp.matmul(dz, weight).reshape(x.shape) if need[0] else None
-    dw = xp.matmul(dz.T, _rows(x)) if need[1] else None
-    return dx, dw, db
+    if short is not None:
+        dx, dw = short.gradients(dz, _rows(x), weight, dx=need[0], dw=need[1])
+    else:
+        xp = raw_namespace(x)
+        dx = xp.matmul(dz, weight) if need[0] else None
+        dw = xp.matmul(dz.T, _rows(x)) if need[1] else None
+    return None if dx is None else dx.reshape(x.shape), dw, db
 
 
 def _rows(x: Any) -> Any:

@@ -15,8 +15,10 @@ from .lion import Lion as Lion
 from .muon import Muon as Muon
 from .optimizer import Grouped as Grouped
 from .optimizer import Optimizer as Optimizer
+from .optimizer import with_master_weights as with_master_weights
 from .plateau import ReduceLROnPlateau as ReduceLROnPlateau
 from .rmsprop import RMSprop as RMSprop
+from .scaler import LossScaler as LossScaler
 from .schedules import ConstantLR as ConstantLR
 from .schedules import CosineAnnealingLR as CosineAnnealingLR
 from .schedules import CosineAnnealingWarmRestarts as CosineAnnealingWarmRestarts

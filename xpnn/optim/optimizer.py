@@ -17,7 +17,17 @@ from ..namespace.lift import is_inexact
 from ..ops._checks import check_number
 from .groups import Group, arguments, is_groups, options_of
 
-__all__ = ["Grouped", "Optimizer", "bring", "check_betas", "copied", "is_short", "nonnegative"]
+__all__ = [
+    "Grouped",
+    "Optimizer",
+    "bring",
+    "check_betas",
+    "copied",
+    "is_short",
+    "nonnegative",
+    "widened",
+    "with_master_weights",
+]
 
 
 class Optimizer:
@@ -33,6 +43,7 @@ class Optimizer:
     """
 
     maximize = False
+    master_weights = False  # whether a step moves float32 copies of arrays of 16 bits, which are rounded from these
     initial_lr: float | None = None  # lr before the first schedule, which those that follow start from, too
 
     # By the library of the arrays: what steps many of them in one launch.
@@ -49,6 +60,7 @@ class Optimizer:
         self.lr = lr
         self.steps = 0
         self.state: dict[str, dict[str, Any]] = {}
+        self.masters: dict[str, Any] = {}
         if not any(is_array(x) and (is_short(x) or is_inexact(x)) for x in tree.leaves(params)):
             raise ValueError(
                 f"params: expected a module or tree with floating-point arrays, got {type(params).__name__} without any"
@@ -70,6 +82,11 @@ class Optimizer:
 
     def _apply(self, pairs: list[tuple[str, Any, Any]]) -> None:
         self.steps += 1
+        owners = [(name, p) for name, p, _ in pairs if self.master_weights and is_short(p)]
+        for name, p in owners:
+            self._refresh_master(name, p)
+        if owners:
+            pairs = [(name, self.masters.get(name, p), widened(g)) for name, p, g in pairs]
         for p, g, state in self._without_kernel([Item(p, g, self._state_of(name, p)) for name, p, g in pairs]):
             wide = p
             if is_short(p):
@@ -82,6 +99,19 @@ class Optimizer:
             self.update(wide, g, state)
             if wide is not p:
                 p[...] = xp.astype(wide, p.dtype)
+        for name, p in owners:
+            p[...] = raw_namespace(p).astype(self.masters[name], p.dtype)
+
+    def _refresh_master(self, name: str, p: Any) -> None:
+        """The float32 copy of an array of 16 bits takes over what others have written to the array since the last step."""
+        if name not in self.masters:
+            self.masters[name] = widened(p)
+            return
+        own = {name: self.masters[name]}
+        bring(own, p)
+        self.masters.update(own)
+        xp, master = raw_namespace(p), own[name]
+        master[...] = xp.where(xp.astype(master, p.dtype) == p, master, widened(p))
 
     def start(self, p: Any) -> dict[str, Any]:
         """The state of an array that was not updated yet."""
@@ -142,7 +172,7 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """Steps done, the options, and a copy of the state of every array, for load_state_dict."""
-        return {"steps": self.steps, "lr": self.lr, **options_of(self), "state": tree.map(copied, self.state)}
+        return {"steps": self.steps, "lr": self.lr, **options_of(self), **self._kept()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over a copy of what state_dict returned, options included: training goes on bit for bit.
@@ -159,7 +189,8 @@ class Optimizer:
     def _adopt(self, steps: int, state: dict[str, Any]) -> None:
         for name in ("lr", *options_of(self)):
             setattr(self, name, state.get(name, getattr(self, name)))
-        self.steps, self.state = steps, tree.map(copied, state["state"])
+        self.steps = steps
+        self._keep(state)
 
     def _check_state(self, state: dict[str, dict[str, Any]]) -> None:
         """Raises unless what is kept by names belongs to arrays of params, of the same shape where it has as many axes."""
@@ -170,6 +201,15 @@ class Optimizer:
             for key, x in kept.items():
                 if is_array(x) and len(x.shape) == len(own[name]) and tuple(x.shape) != own[name]:
                     raise ValueError(f"state: {key} of {name} has shape {tuple(x.shape)}, expected {own[name]}")
+
+    def _kept(self) -> dict[str, Any]:
+        """A copy of the state of every array, and of the float32 copies if there are any."""
+        masters = {"masters": tree.map(copied, self.masters)} if self.masters else {}
+        return {"state": tree.map(copied, self.state), **masters}
+
+    def _keep(self, kept: dict[str, Any]) -> None:
+        self.state = tree.map(copied, kept["state"])
+        self.masters = tree.map(copied, kept.get("masters", {}))
 
 
 class Grouped(Optimizer):
@@ -212,7 +252,7 @@ class Grouped(Optimizer):
 
     def state_dict(self) -> dict[str, Any]:
         """Steps done, and by group the options and a copy of the state of every array."""
-        groups = [{**options_of(part), "state": tree.map(copied, part.state)} for part in self._parts]
+        groups = [{**options_of(part), **part._kept()} for part in self._parts]
         return {"steps": self.steps, "groups": groups}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -246,6 +286,21 @@ def is_short(x: Any) -> bool:
 def _is_short(kind: type, dtype: Any) -> bool:
     """By name: the standard knows neither of them; by type of array too: dtypes of two libraries do not like to be compared."""
     return str(dtype).rpartition(".")[2] in ("float16", "bfloat16")
+
+
+def with_master_weights(optimizer: Optimizer) -> Optimizer:
+    """The optimiser, which from now on updates float32 copies of arrays of float16 and bfloat16 and rounds these from them.
+
+    Without, each update is rounded to 16 bits, and one that is less than half a step of the array's numbers is lost.
+    """
+    for part in optimizer.parts:
+        part.master_weights = True
+    return optimizer
+
+
+def widened(x: Any) -> Any:
+    """x, in float32 if it is of float16 or bfloat16."""
+    return raw_namespace(x).astype(x, raw_namespace(x).float32) if is_short(x) else x
 
 
 def bring(state: dict[str, Any], p: Any) -> None:

@@ -12,7 +12,7 @@ from ..data import batches
 from ..gradients import value_and_grad
 from ..io import load_checkpoint
 from ..nn.module import Module
-from ..optim import Grouped, Optimizer, ReduceLROnPlateau, Schedule, clip_grad_norm
+from ..optim import Grouped, LossScaler, Optimizer, ReduceLROnPlateau, Schedule, clip_grad_norm
 from .callbacks import StopTraining
 from .evaluate import call, evaluate, towards
 from .history import History
@@ -35,6 +35,7 @@ def fit(
     metrics: Mapping[str, Metric] | None = None,
     schedule: Schedule | ReduceLROnPlateau | None = None,
     max_grad_norm: float | None = None,
+    loss_scaler: LossScaler | None = None,
     augment: Callable[[Any], Any] | None = None,
     callbacks: Iterable[Callable[[Module, dict[str, float]], None]] = (),
     resume: str | os.PathLike[str] | None = None,
@@ -47,14 +48,16 @@ def fit(
     loss: loss(prediction, target) -> scalar. metrics: {name: metric(prediction, target) -> scalar}, computed on
     ``validation`` = (inputs, targets) after each epoch, beside val_loss. schedule: stepped after every update;
     ReduceLROnPlateau after every epoch, with val_loss, or with loss if there is no ``validation``.
-    max_grad_norm: clips the norm of all gradients together. augment: applied to the inputs of each training batch.
+    max_grad_norm: clips the norm of all gradients together. loss_scaler: scales the loss, so that gradients of 16 bits do not
+    become zero. augment: applied to the inputs of each training batch.
     callbacks: called with (model, record) after each epoch. resume: a file of the callback Checkpoint; the training goes on
     behind its epoch, up to ``epochs`` in all, as if it had never stopped, if everything else is as it was.
     progress: a bar on stderr, with this text if it is a string.
     Every pass is shuffled; xpnn.seed(n) before the call makes the run reproducible.
     """
     _check_optimizer(optimizer, model)
-    step = _step(model, loss, optimizer, schedule if isinstance(schedule, Schedule) else None, max_grad_norm)
+    stepped = schedule if isinstance(schedule, Schedule) else None
+    step = _step(model, loss, optimizer, stepped, max_grad_norm, loss_scaler)
     train = towards(model, batches(*data, batch_size=batch_size, shuffle=True))
     callbacks = list(callbacks)
     history = History()
@@ -106,20 +109,32 @@ def _check_optimizer(optimizer: Any, model: Module) -> None:
 
 
 def _step(
-    model: Module, loss: Metric, optimizer: Optimizer, schedule: Schedule | None, max_norm: float | None
+    model: Module,
+    loss: Metric,
+    optimizer: Optimizer,
+    schedule: Schedule | None,
+    max_norm: float | None,
+    scaler: LossScaler | None,
 ) -> Callable[[Any, Any], Any]:
     """One update: (inputs, targets) -> loss as a 0-d array."""
 
     def objective(model: Module, x: Any, y: Any) -> Any:
-        return loss(call(model, x), y)
+        value = loss(call(model, x), y)
+        return value if scaler is None else scaler.scale(value)
 
     differentiated = value_and_grad(objective)
 
     def step(x: Any, y: Any) -> Any:
         value, grads = differentiated(model, x, y)
+        if scaler is not None:
+            value, grads = scaler.unscale((value, grads))
         if max_norm is not None:
             grads, _ = clip_grad_norm(grads, max_norm)
-        optimizer.step(_by_group(optimizer, model, grads) if isinstance(optimizer, Grouped) else grads)
+        grads = _by_group(optimizer, model, grads) if isinstance(optimizer, Grouped) else grads
+        if scaler is None:
+            optimizer.step(grads)
+        else:
+            scaler.step(optimizer, grads, unscaled=True)
         if schedule is not None:
             schedule.step()
         return value
