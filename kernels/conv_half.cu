@@ -229,7 +229,6 @@ struct HalfWeightArguments {
     long long batch, in_image, out_image, chunk;  // chunk: positions of a share
     int groups, channels, outputs;
     int dy_group;  // elements of a group in a row of dy
-    int weight_tap;
     int source[AXES], target[AXES], kernel[AXES];
     int out_step[AXES], in_step[AXES], shift[AXES], dilation[AXES], divisor[AXES], tap_step[AXES], inverse[AXES], shift_step[AXES];
     int in_stride[AXES], out_stride[AXES];

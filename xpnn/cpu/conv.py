@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .activated import ACTIVATIONS, activate, pulled
 from .dtypes import refuse_dtypes
 from .im2col import Columns, Geometry, Slab, geometry, rows
 from .windows import Pairs
@@ -33,9 +34,12 @@ def refusal(
     dilation: tuple[int, ...],
     groups: int = 1,
     data_format: str = "channels_first",
+    activation: str | None = None,
 ) -> str | None:
     if data_format not in ("channels_first", "channels_last"):
         return f"data_format {data_format}"
+    if activation not in ACTIVATIONS:
+        return f"activation {activation}"
     if not 3 <= x.ndim == weight.ndim or groups < 1 or weight.shape[0] % groups:
         return "shapes"
     first = _first(x, data_format)
@@ -58,6 +62,7 @@ def forward(
     dilation: tuple[int, ...],
     groups: int = 1,
     data_format: str = "channels_first",
+    activation: str | None = None,
     need: tuple[bool, ...],
 ) -> tuple[Any, Any]:
     first = _first(x, data_format)
@@ -78,12 +83,15 @@ def forward(
         if not is_view:
             part[...] = outputs.shaped(product, part)
     out = y if data_format == "channels_first" else np.moveaxis(y, 1, -1)
-    return out, (first, w, weight.shape, plan, data_format) if True in need else None
+    activate(out, activation)
+    if True not in need:
+        return out, None
+    return out, (first, w, weight.shape, plan, data_format, None if activation is None else out, activation)
 
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
-    x, w, shape, plan, data_format = residuals
-    g = _first(g, data_format)
+    x, w, shape, plan, data_format, y, activation = residuals
+    g = _first(pulled(g, y, activation), data_format)
     dx = _empty(data_format, x.shape, x.dtype) if need[0] else None
     dweight = np.zeros(shape, x.dtype) if need[1] else None
     if need[0] or need[1]:

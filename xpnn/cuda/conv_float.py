@@ -125,7 +125,7 @@ def weight_plan(conv: Convolution) -> tuple[Plan, dict[str, Any]]:
     values = {
         "batch": conv.batch, "in_image": source.image, "out_image": target.image, "chunk": chunk,
         "groups": conv.groups, "channels": conv.channels, "outputs": conv.filters,
-        "in_channel": source.channel, "out_channel": target.channel, "weight_tap": 1,
+        "in_channel": source.channel, "out_channel": target.channel,
         **axis_values(conv.axes(gradient=False), source, target),
     }  # fmt: skip
     parts = 2 * splits * conv.groups * conv.filters * (columns + 1) if splits > 1 else 0
@@ -169,7 +169,7 @@ _WEIGHTS = Layout(
     (
         ("dw", "float*"), ("db", "float*"), ("parts", "float*"), ("x", "const float*"), ("dy", "const float*"),
         *((name, "long long") for name in ("batch", "in_image", "out_image", "chunk")),
-        *((name, "int") for name in ("groups", "channels", "outputs", "in_channel", "out_channel", "weight_tap")),
+        *((name, "int") for name in ("groups", "channels", "outputs", "in_channel", "out_channel")),
         *AXIS_FIELDS,
     ),
 )  # fmt: skip

@@ -220,7 +220,7 @@ def weight_plan(dtype: str, conv: Convolution) -> tuple[Plan, dict[str, Any]]:
     chunk, splits = conv_combine.shares(conv.positions, tiles * conv.groups, _BK)
     values = {
         "batch": conv.batch, "in_image": source.image, "out_image": target.image, "chunk": chunk,
-        "groups": conv.groups, "channels": channels, "outputs": conv.filters, "dy_group": filters, "weight_tap": 1,
+        "groups": conv.groups, "channels": channels, "outputs": conv.filters, "dy_group": filters,
         **axis_values(conv.axes(gradient=False), source, target),
     }  # fmt: skip
     plan = Plan(
@@ -278,5 +278,5 @@ def _pack_layout(t: str) -> Layout:
 def _weight_layout(t: str) -> Layout:
     pointers = ("parts", "float*"), ("x", f"const {t}*"), ("dy", f"const {t}*")
     longs = tuple((name, "long long") for name in ("batch", "in_image", "out_image", "chunk"))
-    ints = tuple((name, "int") for name in ("groups", "channels", "outputs", "dy_group", "weight_tap"))
+    ints = tuple((name, "int") for name in ("groups", "channels", "outputs", "dy_group"))
     return Layout(f"HalfWeightArguments<{t}>", (*pointers, *longs, *ints, *AXIS_FIELDS))

@@ -20,6 +20,7 @@ class _Conv(Module):
     x (N, in_channels, *S) or (in_channels, *S) -> y (N, out_channels, *S'); weight (out_channels, in_channels/groups,
     *kernel_size), bias (out_channels,). stride, padding and dilation: an integer or one per dimension; padding also "same"
     or "valid". S' = (S + 2*padding - dilation*(kernel_size - 1) - 1) // stride + 1.
+    ``layer(x, activation="relu")`` (or "tanh", "sigmoid") applies an activation in the same step, as Sequential asks for.
     """
 
     dims: ClassVar[int]
@@ -47,7 +48,7 @@ class _Conv(Module):
         self.weight = parameters.uniform(shape, fan_in, dtype, device)
         self.bias = parameters.uniform((out_channels,), fan_in, dtype, device) if bias else None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, activation: str | None = None) -> Any:
         check_rank(self, x, (self.dims + 1, self.dims + 2), f"(N, C, *S) or (C, *S) with {self.dims} dimensions S")
         axis = -1 if self.data_format == "channels_last" else -self.dims - 1
         check_features(self, x, axis, self.in_channels, "in_channels")
@@ -58,7 +59,7 @@ class _Conv(Module):
             "groups": self.groups,
         }
         convolve = (ops.conv1d, ops.conv2d, ops.conv3d)[self.dims - 1]
-        return convolve(x, self.weight, self.bias, **options, data_format=self.data_format)
+        return convolve(x, self.weight, self.bias, **options, data_format=self.data_format, activation=activation)
 
     def extra_repr(self) -> str:
         options = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding!r}"
