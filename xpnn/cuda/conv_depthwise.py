@@ -64,11 +64,8 @@ class Geometry(NamedTuple):
     @property
     def elements(self) -> tuple[int, int, int]:
         """Of x, of weight, of y."""
-        return (
-            self.batch * self.channels * prod(self.size),
-            self.filters * prod(self.taps),
-            self.batch * self.filters * prod(self.out),
-        )
+        n, k = self.batch, self.filters
+        return n * self.channels * prod(self.size), k * prod(self.taps), n * k * prod(self.out)
 
 
 class Launch(NamedTuple):
@@ -127,11 +124,9 @@ def forward(
         bias = None if bias is None else contiguous(bias)
         _gather(forward_launch(dtype_name(x.dtype), geometry, bias is not None), y, x, weight, bias)
         if activation is not None:
-            rows = y.reshape(y.shape[0] * y.shape[1], -1)
-            bias_activation.forward_into(rows, rows, None, activation)
-    residuals = (
-        (x, weight, geometry, data_format, None if activation is None else y, activation) if True in need else None
-    )
+            bias_activation.forward_into(rows := y.reshape(y.shape[0] * y.shape[1], -1), rows, None, activation)
+    kept = None if activation is None else y
+    residuals = (x, weight, geometry, data_format, kept, activation) if True in need else None
     return _back(y, data_format), residuals
 
 
@@ -140,9 +135,7 @@ def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, An
     g = _first(g, data_format)
     if g.size and activation is not None:
         rows = (g.shape[0] * g.shape[1], -1)
-        g = bias_activation.backward(g.reshape(rows), y.reshape(rows), activation, dx=True, db=False)[0].reshape(
-            y.shape
-        )
+        g, _ = bias_activation.backward(g.reshape(rows), y.reshape(rows), activation, dx=True, db=False)
     xp, dtype = raw_namespace(x), dtype_name(x.dtype)
     new = xp.empty if g.size else xp.zeros
     dx = new(x.shape, dtype=x.dtype) if need[0] else None

@@ -17,7 +17,7 @@ from .conv_shape import AXIS_FIELDS, Convolution, axis_values, gather_layout, ga
 from .launch import launch
 from .plan import Plan
 
-__all__ = ["forward", "gather_plan", "gradients", "instantiations", "weight_plan"]
+__all__ = ["forward", "gather_plan", "gradients", "instantiations", "transposed", "weight_plan"]
 
 _FILE = "conv_float.cu"
 # As in the kernel files.
@@ -43,6 +43,13 @@ def forward(x: Any, weight: Any, bias: Any, conv: Convolution, activation: str |
     """y = act(conv(x) + bias); all arrays C-contiguous float32."""
     y = raw_namespace(x).empty(conv.y_shape, dtype=x.dtype)
     _gather(y, x, weight, bias, conv, activation, gradient=False)
+    return y
+
+
+def transposed(x: Any, weight: Any, bias: Any, conv: Convolution, activation: str | None) -> Any:
+    """act(the transpose of conv (x) + bias): x has the shape of what conv makes; all arrays C-contiguous float32."""
+    y = raw_namespace(x).empty(conv.x_shape, dtype=x.dtype)
+    _gather(y, x, weight, bias, conv, activation, gradient=True)
     return y
 
 

@@ -30,7 +30,7 @@ from .dtypes import C_TYPES, ITEM_SIZE, dtype_name
 from .launch import launch
 from .plan import Plan
 
-__all__ = ["Job", "forward", "gather_plan", "gradients", "instantiations", "pack_plan", "weight_plan"]
+__all__ = ["Job", "forward", "gather_plan", "gradients", "instantiations", "pack_plan", "transposed", "weight_plan"]
 
 _FILE = "conv_half.cu"
 # As in the kernel files.
@@ -77,6 +77,14 @@ def forward(x: Any, weight: Any, bias: Any, conv: Convolution, activation: str |
     y = raw_namespace(x).empty(conv.y_shape, dtype=x.dtype)
     x, weight = _packed((x, _image_job(conv, y=False)), (weight, _weight_job(conv, gradient=False)))
     _gather(y, x, weight, bias, conv, activation, gradient=False)
+    return y
+
+
+def transposed(x: Any, weight: Any, bias: Any, conv: Convolution, activation: str | None) -> Any:
+    """act(the transpose of conv (x) + bias): x has the shape of what conv makes; C-contiguous, of one dtype of 16 bits."""
+    y = raw_namespace(x).empty(conv.x_shape, dtype=x.dtype)
+    x, weight = _packed((x, _image_job(conv, y=True)), (weight, _weight_job(conv, gradient=True)))
+    _gather(y, x, weight, bias, conv, activation, gradient=True)
     return y
 
 

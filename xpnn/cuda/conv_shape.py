@@ -77,6 +77,11 @@ class Convolution(NamedTuple):
         channels = self.groups * self.filters
         return (self.batch, *self.out, channels) if self.last else (self.batch, channels, *self.out)
 
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        channels = self.groups * self.channels
+        return (self.batch, *self.sizes, channels) if self.last else (self.batch, channels, *self.sizes)
+
     def axes(self, gradient: bool) -> tuple[Axis, ...]:
         """Those of the forward, or of the input gradient."""
         options = (self.kernel, self.stride, self.padding, self.dilation)

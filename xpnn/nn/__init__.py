@@ -22,6 +22,9 @@ from .container import Sequential as Sequential
 from .convolution import Conv1d as Conv1d
 from .convolution import Conv2d as Conv2d
 from .convolution import Conv3d as Conv3d
+from .convolution import ConvTranspose1d as ConvTranspose1d
+from .convolution import ConvTranspose2d as ConvTranspose2d
+from .convolution import ConvTranspose3d as ConvTranspose3d
 from .dropout import Dropout as Dropout
 from .embedding import Embedding as Embedding
 from .linear import Flatten as Flatten

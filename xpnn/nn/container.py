@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from .activation import ReLU, Sigmoid, Tanh
 from .batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
-from .convolution import Conv1d, Conv2d, Conv3d
+from .convolution import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .linear import Linear
 from .module import Module
 from .normalization import GroupNorm, LayerNorm
@@ -15,7 +15,10 @@ from .normalization import GroupNorm, LayerNorm
 __all__ = ["ModuleDict", "ModuleList", "Sequential"]
 
 # Layers that compute one of these activations along; of these very types, for a subclass may do something else.
-_JOINING = frozenset((Linear, Conv1d, Conv2d, Conv3d, BatchNorm1d, BatchNorm2d, BatchNorm3d, GroupNorm, LayerNorm))
+_JOINING = frozenset((
+    Linear, Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d,
+    BatchNorm1d, BatchNorm2d, BatchNorm3d, GroupNorm, LayerNorm,
+))  # fmt: skip
 _ACTIVATIONS: dict[type, str] = {ReLU: "relu", Tanh: "tanh", Sigmoid: "sigmoid"}
 
 
