@@ -177,7 +177,7 @@ struct WeightArguments {
     const float* dy;
     long long batch, in_image, out_image, chunk;  // chunk: positions of a part
     int groups, channels, outputs;                // of a group
-    int in_channel, out_channel, weight_tap;
+    int in_channel, out_channel;
     int source[AXES], target[AXES], kernel[AXES];
     int out_step[AXES], in_step[AXES], shift[AXES], dilation[AXES], divisor[AXES], tap_step[AXES], inverse[AXES], shift_step[AXES];
     int in_stride[AXES], out_stride[AXES];

@@ -113,12 +113,13 @@ def test_it_agrees_with_the_reference(emulator: Emulator, primitive: Primitive) 
     rng = np.random.default_rng(0)
 
     def noise() -> Iterator[Case]:
-        for name in ("1-d", "dilated groups", "3-d"):
-            arrays, static = case(*CASES[name])
+        for name, activation in (("1-d", None), ("dilated groups", "tanh"), ("3-d", "relu"), ("depthwise", "sigmoid")):
+            arrays, static = case(*CASES[name], activation=activation)
             yield tuple(a if a is None else rng.normal(size=a.shape).astype(np.float32) for a in arrays), static
 
-    assert check_primitive(primitive, noise()) == 3
-    assert {plan.entry.partition("<")[0] for plan in emulator.launched} == {"conv_gather", "conv_weight"}
+    assert check_primitive(primitive, noise()) == 4
+    names = {plan.entry.partition("<")[0] for plan in emulator.launched}
+    assert names == {"conv_gather", "conv_weight", "bias_activation_backward"}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
@@ -238,7 +239,7 @@ def test_nan_and_inf_reach_what_they_should_and_nothing_else(emulator: Emulator)
         ({"data_format": "NHWC"}, "data_format NHWC"),
         ({"weight": np.ones((1, 3, 400), np.float32), "padding": ((200, 200),)}, "a kernel of 400 elements"),
         ({"stride": (70000,)}, "stride (70000,)"),
-        ({"padding": ((2**31, 0),), "stride": (2**16 - 1,)}, "padding or dilation beyond the reach of an int"),
+        ({"padding": ((2**30, 0),), "stride": (2**16 - 1,)}, "padding or dilation beyond the reach of an int"),
         ({"x": np.broadcast_to(np.float32(0), (1, 3, 2**29))}, f"images or a weight of more than {2**30} elements"),
     ],
 )

@@ -146,6 +146,18 @@ def test_it_agrees_with_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
+def test_an_activation_follows(emulator: Emulator) -> None:
+    own = Primitive(ops.conv.reference, name="conv")
+    own.add("numpy", conv_depthwise)
+    cases = []
+    for number, activation in ((2, "relu"), (18, "tanh"), (35, "sigmoid"), (-2, "relu")):
+        arrays, static = drawn(CASES[number], normal(np.float32))
+        cases.append((arrays, {**static, "activation": activation}))
+    x, weight, bias = cases[1][0]
+    cases.append(([np.moveaxis(x, 1, -1), weight, bias], {**cases[1][1], "data_format": "channels_last"}))
+    assert check_primitive(own, cases) == len(cases)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_small_integers_come_out_exactly(monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
     """All sums are exact in float32, and those of these cases in the shorter dtypes up to one rounding of the result."""
@@ -278,6 +290,7 @@ CALL = {
         ({"groups": 1, "weight": np.ones((6, 3, 3), np.float32)}, "not depthwise: 1 groups of 3 channels"),
         ({"x": np.ones((2, 8, 8), np.float32)}, "not depthwise: 3 groups of 8 channels"),
         ({"data_format": "channels_last"}, "not depthwise: 3 groups of 8 channels"),
+        ({"activation": "gelu"}, "activation gelu"),
         ({"data_format": "other"}, "data_format other"),
         ({"weight": np.ones((7, 1, 3), np.float32)}, "shapes"),
         ({"weight": np.ones((6, 1, 0), np.float32)}, "shapes"),

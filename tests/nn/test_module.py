@@ -193,6 +193,15 @@ def test_sequential_computes_a_normalisation_and_its_activation_in_one_step(norm
     assert len(xpnn.explain(model, x)) == 1 and np.all(together >= 0)
 
 
+@pytest.mark.parametrize(("dims", "shape"), [(1, (2, 3, 7)), (2, (2, 3, 5, 6)), (3, (2, 3, 4, 3, 5))])
+def test_sequential_computes_a_convolution_and_its_activation_in_one_step(dims: int, shape: tuple[int, ...]) -> None:
+    layer = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims - 1](3, 4, 3, padding=1)
+    model = nn.Sequential(layer, nn.ReLU())
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    np.testing.assert_array_equal(model(x), model[1](layer(x)))
+    assert len(xpnn.explain(model, x)) == 1 and len(xpnn.explain(lambda x: model[1](layer(x)), x)) == 2
+
+
 def test_what_derives_from_an_activation_or_a_linear_is_called_itself() -> None:
     class Twice(nn.ReLU):
         def forward(self, x: Any) -> Any:

@@ -113,6 +113,17 @@ def test_fused_form_agrees_with_the_reference(
     assert check_primitive(ops.conv, formatted()) == 16
 
 
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+def test_an_activation_is_applied_along(activation: str, data_format: str) -> None:
+    x, *rest = arrays((3, 4, 9, 7), 6, (3, 3), 2)
+    x = x if data_format == "channels_first" else np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    options = {**static(2, padding=(1, 0), groups=2), "data_format": data_format}
+    assert check_primitive(ops.conv, [((x, *rest), {**options, "activation": activation})]) == 1
+    apart = getattr(ops, activation)(ops.conv(x, *rest, **options))
+    np.testing.assert_allclose(ops.conv(x, *rest, **options, activation=activation), apart, rtol=1e-12)
+
+
 def test_small_blocks_cut_everything(small_blocks: None) -> None:
     """What the test above relies on."""
     images = im2col.geometry((5, 3, 6, 5), (4, 3, 2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
@@ -189,6 +200,7 @@ X, W = np.ones((2, 4, 5, 5)), np.ones((6, 4, 3, 3))
         ((X, W), {"padding": "full"}, 'padding: expected integers, "valid" or "same"'),
         ((X, W), {"padding": "same", "stride": 2}, 'padding: "same" needs stride 1'),
         ((X, W), {"dilation": 3}, "are smaller than the window"),
+        ((X, W), {"activation": "gelu"}, 'activation: expected None, "relu", "tanh" or "sigmoid", got \'gelu\''),
         ((X, W), {"data_format": "NHWC"}, "data_format: expected"),
         ((X, W[:, :, :0]), {}, "weight: expected a kernel of size 1 or more"),
     ],

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from .activated import ACTIVATIONS, activate, pulled
 from .dtypes import refuse_dtypes
 from .im2col import Columns, Geometry, Slab, geometry, rows
 from .windows import Pairs
 
-__all__ = ["backward", "forward", "refusal"]
+__all__ = ["backward", "empty", "forward", "refusal", "sweep"]
 
 # Images with fewer positions than this are put side by side into one matrix: a product with few columns is slow.
 # So are those with fewer positions than filters for dweight, a sum over positions.
@@ -33,9 +34,12 @@ def refusal(
     dilation: tuple[int, ...],
     groups: int = 1,
     data_format: str = "channels_first",
+    activation: str | None = None,
 ) -> str | None:
     if data_format not in ("channels_first", "channels_last"):
         return f"data_format {data_format}"
+    if activation not in ACTIVATIONS:
+        return f"activation {activation}"
     if not 3 <= x.ndim == weight.ndim or groups < 1 or weight.shape[0] % groups:
         return "shapes"
     first = _first(x, data_format)
@@ -58,11 +62,12 @@ def forward(
     dilation: tuple[int, ...],
     groups: int = 1,
     data_format: str = "channels_first",
+    activation: str | None = None,
     need: tuple[bool, ...],
 ) -> tuple[Any, Any]:
     first = _first(x, data_format)
     plan = geometry(first.shape, weight.shape, stride, padding, dilation, groups)
-    y = _empty(data_format, (plan.batch, plan.filters, *plan.out), x.dtype)
+    y = empty(data_format, (plan.batch, plan.filters, *plan.out), x.dtype)
     w = weight.reshape(groups, -1, plan.depth)
     slabs = plan.slabs(x.itemsize)
     columns = Columns(plan, merged=len(slabs) == 1 and plan.positions < _THIN)
@@ -78,21 +83,24 @@ def forward(
         if not is_view:
             part[...] = outputs.shaped(product, part)
     out = y if data_format == "channels_first" else np.moveaxis(y, 1, -1)
-    return out, (first, w, weight.shape, plan, data_format) if True in need else None
+    activate(out, activation)
+    if True not in need:
+        return out, None
+    return out, (first, w, weight.shape, plan, data_format, None if activation is None else out, activation)
 
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
-    x, w, shape, plan, data_format = residuals
-    g = _first(g, data_format)
-    dx = _empty(data_format, x.shape, x.dtype) if need[0] else None
+    x, w, shape, plan, data_format, y, activation = residuals
+    g = _first(pulled(g, y, activation), data_format)
+    dx = empty(data_format, x.shape, x.dtype) if need[0] else None
     dweight = np.zeros(shape, x.dtype) if need[1] else None
     if need[0] or need[1]:
-        _sweep(plan, x, w, g, dx, dweight if dweight is None else dweight.reshape(w.shape))
+        sweep(plan, x, w, g, dx, dweight if dweight is None else dweight.reshape(w.shape))
     db = np.add.reduce(g, axis=(0, *range(2, g.ndim))) if need[2] else None
     return dx if dx is None or data_format == "channels_first" else np.moveaxis(dx, 1, -1), dweight, db
 
 
-def _sweep(plan: Geometry, x: Any, w: Any, g: Any, dx: Any, dw: Any) -> None:
+def sweep(plan: Geometry, x: Any, w: Any, g: Any, dx: Any, dw: Any) -> None:
     """Fills dx (N, C, *S) and adds to dw (G, K / G, depth), where they are not None."""
     slabs = plan.slabs(x.itemsize)
     columns = Columns(plan, merged=len(slabs) == 1 and plan.positions < max(_THIN, w.shape[1]))
@@ -161,7 +169,7 @@ def _first(x: Any, data_format: str) -> Any:
     return x if data_format == "channels_first" else np.moveaxis(x, -1, 1)
 
 
-def _empty(data_format: str, shape: tuple[int, ...], dtype: Any) -> Any:
+def empty(data_format: str, shape: tuple[int, ...], dtype: Any) -> Any:
     """An array of shape (N, C, *S), in memory as data_format has it."""
     if data_format == "channels_first":
         return np.empty(shape, dtype)

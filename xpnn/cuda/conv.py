@@ -12,7 +12,7 @@ from .arrays import contiguous
 from .conv_shape import ACTIVATIONS, Convolution
 from .dtypes import dtype_name, refuse_dtypes
 
-__all__ = ["backward", "forward", "refusal"]
+__all__ = ["backward", "family_of", "forward", "refusal"]
 
 
 def refusal(
@@ -58,7 +58,7 @@ def forward(
     conv = _convolution(x, weight, stride, padding, dilation, groups, data_format)
     x, weight = contiguous(x), contiguous(weight)
     bias = None if bias is None else contiguous(bias)
-    family = _family(x)
+    family = family_of(x)
     y = family.forward(x, weight, bias, conv, activation)
     if True not in need:
         return y, None
@@ -78,7 +78,7 @@ def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, An
     return dx, dw, db
 
 
-def _family(x: Any) -> Any:
+def family_of(x: Any) -> Any:
     """The kernels for the dtype of x, and in float32 for the precision."""
     dtype = dtype_name(x.dtype)
     if dtype != "float32":

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ..cpu.windows import Pairs, output_sizes
 from ..namespace.libraries import raw_namespace
+from . import bias_activation
 from .arguments import Layout
 from .arrays import contiguous, is_aligned
 from .dtypes import C_TYPES, ITEM_SIZE, dtype_name, refuse_dtypes
@@ -19,15 +20,8 @@ from .launch import launch
 from .plan import Plan
 
 __all__ = [
-    "Geometry",
-    "backward",
-    "dx_launch",
-    "forward",
-    "forward_launch",
-    "instantiations",
-    "refusal",
-    "weight_launches",
-]
+    "Geometry", "backward", "dx_launch", "forward", "forward_launch", "instantiations", "refusal", "weight_launches",
+]  # fmt: skip
 
 # As in the kernel file.
 _FILE, _THREADS, _ROWS = "conv_depthwise.cu", 256, 4
@@ -70,11 +64,8 @@ class Geometry(NamedTuple):
     @property
     def elements(self) -> tuple[int, int, int]:
         """Of x, of weight, of y."""
-        return (
-            self.batch * self.channels * prod(self.size),
-            self.filters * prod(self.taps),
-            self.batch * self.filters * prod(self.out),
-        )
+        n, k = self.batch, self.filters
+        return n * self.channels * prod(self.size), k * prod(self.taps), n * k * prod(self.out)
 
 
 class Launch(NamedTuple):
@@ -94,9 +85,12 @@ def refusal(
     dilation: Sizes,
     groups: int = 1,
     data_format: str = "channels_first",
+    activation: str | None = None,
 ) -> str | None:
     if data_format not in ("channels_first", "channels_last"):
         return f"data_format {data_format}"
+    if activation not in bias_activation.ACTIVATIONS:
+        return f"activation {activation}"
     if not 3 <= x.ndim == weight.ndim <= 5:
         return "shapes"
     shape = _first_shape(x.shape, data_format)
@@ -119,6 +113,7 @@ def forward(
     dilation: Sizes,
     groups: int = 1,
     data_format: str = "channels_first",
+    activation: str | None = None,
     need: tuple[bool, ...],
 ) -> tuple[Any, Any]:
     x, weight = _first(x, data_format), contiguous(weight)
@@ -128,13 +123,19 @@ def forward(
     if y.size:
         bias = None if bias is None else contiguous(bias)
         _gather(forward_launch(dtype_name(x.dtype), geometry, bias is not None), y, x, weight, bias)
-    residuals = (x, weight, geometry, data_format) if True in need else None
+        if activation is not None:
+            bias_activation.forward_into(rows := y.reshape(y.shape[0] * y.shape[1], -1), rows, None, activation)
+    kept = None if activation is None else y
+    residuals = (x, weight, geometry, data_format, kept, activation) if True in need else None
     return _back(y, data_format), residuals
 
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
-    x, weight, geometry, data_format = residuals
+    x, weight, geometry, data_format, y, activation = residuals
     g = _first(g, data_format)
+    if g.size and activation is not None:
+        rows = (g.shape[0] * g.shape[1], -1)
+        g, _ = bias_activation.backward(g.reshape(rows), y.reshape(rows), activation, dx=True, db=False)
     xp, dtype = raw_namespace(x), dtype_name(x.dtype)
     new = xp.empty if g.size else xp.zeros
     dx = new(x.shape, dtype=x.dtype) if need[0] else None

@@ -17,7 +17,7 @@ from .conv_shape import AXIS_FIELDS, Convolution, axis_values, gather_layout, ga
 from .launch import launch
 from .plan import Plan
 
-__all__ = ["forward", "gather_plan", "gradients", "instantiations", "weight_plan"]
+__all__ = ["forward", "gather_plan", "gradients", "instantiations", "transposed", "weight_plan"]
 
 _FILE = "conv_float.cu"
 # As in the kernel files.
@@ -43,6 +43,13 @@ def forward(x: Any, weight: Any, bias: Any, conv: Convolution, activation: str |
     """y = act(conv(x) + bias); all arrays C-contiguous float32."""
     y = raw_namespace(x).empty(conv.y_shape, dtype=x.dtype)
     _gather(y, x, weight, bias, conv, activation, gradient=False)
+    return y
+
+
+def transposed(x: Any, weight: Any, bias: Any, conv: Convolution, activation: str | None) -> Any:
+    """act(the transpose of conv (x) + bias): x has the shape of what conv makes; all arrays C-contiguous float32."""
+    y = raw_namespace(x).empty(conv.x_shape, dtype=x.dtype)
+    _gather(y, x, weight, bias, conv, activation, gradient=True)
     return y
 
 
@@ -125,7 +132,7 @@ def weight_plan(conv: Convolution) -> tuple[Plan, dict[str, Any]]:
     values = {
         "batch": conv.batch, "in_image": source.image, "out_image": target.image, "chunk": chunk,
         "groups": conv.groups, "channels": conv.channels, "outputs": conv.filters,
-        "in_channel": source.channel, "out_channel": target.channel, "weight_tap": 1,
+        "in_channel": source.channel, "out_channel": target.channel,
         **axis_values(conv.axes(gradient=False), source, target),
     }  # fmt: skip
     parts = 2 * splits * conv.groups * conv.filters * (columns + 1) if splits > 1 else 0
@@ -169,7 +176,7 @@ _WEIGHTS = Layout(
     (
         ("dw", "float*"), ("db", "float*"), ("parts", "float*"), ("x", "const float*"), ("dy", "const float*"),
         *((name, "long long") for name in ("batch", "in_image", "out_image", "chunk")),
-        *((name, "int") for name in ("groups", "channels", "outputs", "in_channel", "out_channel", "weight_tap")),
+        *((name, "int") for name in ("groups", "channels", "outputs", "in_channel", "out_channel")),
         *AXIS_FIELDS,
     ),
 )  # fmt: skip

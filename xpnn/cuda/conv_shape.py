@@ -31,7 +31,6 @@ PACKED = 8  # elements of 16 bits that the tensor cores' kernels move at once
 
 _MOST_TAPS = 384  # as in conv.cuh
 _MOST_BLOCKS = 65535  # of a grid's second and third axis
-_INT = 2**31 - 1
 _LARGEST = 2**30  # elements of an image or of the weight, which are counted in int
 
 
@@ -78,6 +77,11 @@ class Convolution(NamedTuple):
         channels = self.groups * self.filters
         return (self.batch, *self.out, channels) if self.last else (self.batch, channels, *self.out)
 
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        channels = self.groups * self.channels
+        return (self.batch, *self.sizes, channels) if self.last else (self.batch, channels, *self.sizes)
+
     def axes(self, gradient: bool) -> tuple[Axis, ...]:
         """Those of the forward, or of the input gradient."""
         options = (self.kernel, self.stride, self.padding, self.dilation)
@@ -107,7 +111,7 @@ def _refusal(conv: Convolution) -> str | None:
     )
     if max(x, y, conv.groups * padded(conv.channels) * padded(conv.filters) * conv.taps) > _LARGEST:
         return f"images or a weight of more than {_LARGEST} elements"
-    if max(_reach(conv, x), _reach(conv, y)) > _INT:
+    if max(_reach(conv, x), _reach(conv, y)) > _LARGEST:
         return "padding or dilation beyond the reach of an int"
     return None
 

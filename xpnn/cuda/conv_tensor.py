@@ -55,6 +55,13 @@ class Kind(NamedTuple):
         self._gather(y, x, weight, bias, conv, activation, gradient=False)
         return y
 
+    def transposed(self, x: Any, weight: Any, bias: Any, conv: Convolution, activation: str | None) -> Any:
+        """act(the transpose of conv (x) + bias): x has the shape of what conv makes; all C-contiguous, of the dtype."""
+        y = raw_namespace(x).empty(conv.x_shape, dtype=x.dtype)
+        x, weight = pack((x, image_job(conv, y=True)), (weight, weight_job(conv, gradient=True)))
+        self._gather(y, x, weight, bias, conv, activation, gradient=True)
+        return y
+
     def gradients(
         self, g: Any, x: Any, weight: Any, conv: Convolution, shape: tuple[int, ...], *, dx: bool, dw: bool, db: bool
     ) -> tuple[Any, Any, Any]:

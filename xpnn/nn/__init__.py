@@ -23,6 +23,9 @@ from .container import Sequential as Sequential
 from .convolution import Conv1d as Conv1d
 from .convolution import Conv2d as Conv2d
 from .convolution import Conv3d as Conv3d
+from .convolution import ConvTranspose1d as ConvTranspose1d
+from .convolution import ConvTranspose2d as ConvTranspose2d
+from .convolution import ConvTranspose3d as ConvTranspose3d
 from .dropout import Dropout as Dropout
 from .embedding import Embedding as Embedding
 from .linear import Flatten as Flatten
@@ -70,11 +73,11 @@ from .positional_encoding import PositionalEncoding as PositionalEncoding
 from .recurrent import GRU as GRU
 from .recurrent import LSTM as LSTM
 from .recurrent import RNN as RNN
+from .recurrent_cell import GRUCell as GRUCell
+from .recurrent_cell import LSTMCell as LSTMCell
+from .recurrent_cell import RNNCell as RNNCell
 from .transformer import Transformer as Transformer
 from .transformer import TransformerDecoder as TransformerDecoder
 from .transformer import TransformerDecoderLayer as TransformerDecoderLayer
 from .transformer import TransformerEncoder as TransformerEncoder
 from .transformer import TransformerEncoderLayer as TransformerEncoderLayer
-from .recurrent_cell import GRUCell as GRUCell
-from .recurrent_cell import LSTMCell as LSTMCell
-from .recurrent_cell import RNNCell as RNNCell

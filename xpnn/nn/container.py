@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from .activation import ReLU, Sigmoid, Tanh
 from .batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from .convolution import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .linear import Linear
 from .module import Module
 from .normalization import GroupNorm, LayerNorm
@@ -14,7 +15,10 @@ from .normalization import GroupNorm, LayerNorm
 __all__ = ["ModuleDict", "ModuleList", "Sequential"]
 
 # Layers that compute one of these activations along; of these very types, for a subclass may do something else.
-_JOINING = frozenset((Linear, BatchNorm1d, BatchNorm2d, BatchNorm3d, GroupNorm, LayerNorm))
+_JOINING = frozenset((
+    Linear, Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d,
+    BatchNorm1d, BatchNorm2d, BatchNorm3d, GroupNorm, LayerNorm,
+))  # fmt: skip
 _ACTIVATIONS: dict[type, str] = {ReLU: "relu", Tanh: "tanh", Sigmoid: "sigmoid"}
 
 
@@ -57,8 +61,8 @@ class _Numbered(Module):
 class Sequential(_Numbered):
     """Modules (or plain functions) applied one after another: Sequential(a, b)(x) = b(a(x)).
 
-    A Linear, BatchNorm, GroupNorm or LayerNorm followed by a ReLU, Tanh or Sigmoid is computed in one step, with the same
-    result.
+    A Linear, convolution, BatchNorm, GroupNorm or LayerNorm followed by a ReLU, Tanh or Sigmoid is computed in one step, with
+    the same result.
     """
 
     def __init__(self, *modules: Module | Callable[..., Any]) -> None:

@@ -1,4 +1,4 @@
-"""Convolutions of 1, 2 and 3 dimensions."""
+"""Convolutions and transposed convolutions of 1, 2 and 3 dimensions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from . import parameters
 from .checks import check_features, check_rank, check_sizes
 from .module import Module
 
-__all__ = ["Conv1d", "Conv2d", "Conv3d"]
+__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
 
 
 class _Conv(Module):
@@ -20,6 +20,7 @@ class _Conv(Module):
     x (N, in_channels, *S) or (in_channels, *S) -> y (N, out_channels, *S'); weight (out_channels, in_channels/groups,
     *kernel_size), bias (out_channels,). stride, padding and dilation: an integer or one per dimension; padding also "same"
     or "valid". S' = (S + 2*padding - dilation*(kernel_size - 1) - 1) // stride + 1.
+    ``layer(x, activation="relu")`` (or "tanh", "sigmoid") applies an activation in the same step, as Sequential asks for.
     """
 
     dims: ClassVar[int]
@@ -49,7 +50,7 @@ class _Conv(Module):
         self.weight = parameters.uniform(shape, fan_in, dtype, device)
         self.bias = parameters.uniform((out_channels,), fan_in, dtype, device) if bias else None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, activation: str | None = None) -> Any:
         check_rank(self, x, (self.dims + 1, self.dims + 2), f"(N, C, *S) or (C, *S) with {self.dims} dimensions S")
         axis = -1 if self.data_format == "channels_last" else -self.dims - 1
         check_features(self, x, axis, self.in_channels, "in_channels")
@@ -60,7 +61,7 @@ class _Conv(Module):
             "groups": self.groups,
         }
         convolve = (ops.conv1d, ops.conv2d, ops.conv3d)[self.dims - 1]
-        return convolve(x, self.weight, self.bias, **options, data_format=self.data_format)
+        return convolve(x, self.weight, self.bias, **options, data_format=self.data_format, activation=activation)
 
     def extra_repr(self) -> str:
         options = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding!r}"
@@ -83,4 +84,99 @@ class Conv2d(_Conv):
 
 class Conv3d(_Conv):
     __doc__ = _Conv.__doc__
+    dims = 3
+
+
+class _ConvTranspose(Module):
+    """What the transposed convolutions share; ``dims`` is the number of spatial dimensions.
+
+    x (N, in_channels, *S) or (in_channels, *S) -> y (N, out_channels, *S'); weight (in_channels, out_channels/groups,
+    *kernel_size), bias (out_channels,). stride, padding, output_padding and dilation: an integer or one per dimension.
+    S' = (S - 1)*stride - 2*padding + dilation*(kernel_size - 1) + 1 + output_padding; ``layer(x, output_size)`` chooses the
+    output_padding that gives this S' (or shape of y). ``layer(x, activation="relu")`` (or "tanh", "sigmoid") applies an
+    activation in the same step, as Sequential asks for.
+    """
+
+    dims: ClassVar[int]
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int | tuple[int, ...], stride: int | tuple[int, ...] = 1,
+        padding: int | tuple[int, ...] = 0, output_padding: int | tuple[int, ...] = 0, groups: int = 1, bias: bool = True,
+        dilation: int | tuple[int, ...] = 1, padding_mode: str = "zeros",
+        device: str | None = None, dtype: Any = None, *, data_format: str = "channels_first",
+    ) -> None:  # fmt: skip
+        check_sizes(in_channels=in_channels, out_channels=out_channels, groups=groups)
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"groups: {groups} divides not both in_channels {in_channels} and out_channels {out_channels}"
+            )
+        if padding_mode != "zeros":
+            raise ValueError(f'padding_mode: expected "zeros" for a transposed convolution, got {padding_mode!r}')
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.kernel_size = per_axis("kernel_size", kernel_size, self.dims)
+        self.stride = per_axis("stride", stride, self.dims)
+        self.padding = per_axis("padding", padding, self.dims, 0)
+        self.output_padding = per_axis("output_padding", output_padding, self.dims, 0)
+        self.dilation = per_axis("dilation", dilation, self.dims)
+        self.groups = groups
+        self.padding_mode = padding_mode
+        self.data_format = data_format
+        fan_in = out_channels // groups * math.prod(self.kernel_size)
+        shape = (in_channels, out_channels // groups, *self.kernel_size)
+        self.weight = parameters.uniform(shape, fan_in, dtype, device)
+        self.bias = parameters.uniform((out_channels,), fan_in, dtype, device) if bias else None
+
+    def forward(self, x: Any, output_size: Any = None, activation: str | None = None) -> Any:
+        check_rank(self, x, (self.dims + 1, self.dims + 2), f"(N, C, *S) or (C, *S) with {self.dims} dimensions S")
+        last = self.data_format == "channels_last"
+        check_features(self, x, -1 if last else -self.dims - 1, self.in_channels, "in_channels")
+        more = self.output_padding if output_size is None else self._reaching(x, output_size, last)
+        options: dict[str, Any] = {"groups": self.groups, "dilation": self.dilation, "data_format": self.data_format}
+        convolve = (ops.conv_transpose1d, ops.conv_transpose2d, ops.conv_transpose3d)[self.dims - 1]
+        return convolve(x, self.weight, self.bias, self.stride, self.padding, more, **options, activation=activation)
+
+    def _reaching(self, x: Any, output_size: Any, last: bool) -> tuple[int, ...]:
+        """The output_padding with which the output has this size: its dimensions S', or its shape."""
+        size = tuple(output_size)
+        if len(size) == x.ndim:
+            size = size[-self.dims - 1 : -1] if last else size[-self.dims :]
+        if len(size) != self.dims:
+            raise ValueError(f"output_size: expected {self.dims} sizes, or {x.ndim}, got {output_size!r}")
+        seen = x.shape[-self.dims - 1 : -1] if last else x.shape[-self.dims :]
+        least = tuple(
+            (n - 1) * move - 2 * p + step * (k - 1) + 1
+            for n, move, p, step, k in zip(
+                seen, self.stride, self.padding, self.dilation, self.kernel_size, strict=True
+            )
+        )
+        more = tuple(n - m for n, m in zip(size, least, strict=True))
+        if any(not 0 <= n < move for n, move in zip(more, self.stride, strict=True)):
+            most = tuple(n + move - 1 for n, move in zip(least, self.stride, strict=True))
+            raise ValueError(f"output_size: expected sizes from {least} to {most} for x {tuple(x.shape)}, got {size}")
+        return more
+
+    def extra_repr(self) -> str:
+        options = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        if self.output_padding != (0,) * self.dims:
+            options += f", output_padding={self.output_padding}"
+        if self.dilation != (1,) * self.dims:
+            options += f", dilation={self.dilation}"
+        if self.groups != 1:
+            options += f", groups={self.groups}"
+        return f"{self.in_channels}, {self.out_channels}, {options}, bias={self.bias is not None}"
+
+
+class ConvTranspose1d(_ConvTranspose):
+    __doc__ = _ConvTranspose.__doc__
+    dims = 1
+
+
+class ConvTranspose2d(_ConvTranspose):
+    __doc__ = _ConvTranspose.__doc__
+    dims = 2
+
+
+class ConvTranspose3d(_ConvTranspose):
+    __doc__ = _ConvTranspose.__doc__
     dims = 3

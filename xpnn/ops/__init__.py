@@ -25,6 +25,10 @@ from .conv import conv as conv
 from .conv import conv1d as conv1d
 from .conv import conv2d as conv2d
 from .conv import conv3d as conv3d
+from .conv_transpose import conv_transpose as conv_transpose
+from .conv_transpose import conv_transpose1d as conv_transpose1d
+from .conv_transpose import conv_transpose2d as conv_transpose2d
+from .conv_transpose import conv_transpose3d as conv_transpose3d
 from .dropout import dropout as dropout
 from .embedding import embedding as embedding
 from .group_norm import group_norm as group_norm

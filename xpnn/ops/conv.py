@@ -10,6 +10,7 @@ from ..cuda import conv as cuda
 from ..cuda import conv_depthwise
 from ..namespace import namespace
 from ..primitive import Primitive
+from ._activations import activated, check_activation
 from ._checks import check_array, check_floating, check_whole
 from ._windows import Pairs, batched, first_axis, fitting_sizes, pad, per_axis, taps, zero_padding
 
@@ -26,14 +27,17 @@ def reference(
     dilation: tuple[int, ...],
     groups: int = 1,
     data_format: str = "channels_first",
+    activation: str | None = None,
 ) -> Any:
-    """y[n, k, o] = bias[k] + sum over c, t of weight[k, c, t] x[n, c, o stride + t dilation], x padded with zeros.
+    """y[n, k, o] = act(bias[k] + sum over c, t of weight[k, c, t] x[n, c, o stride + t dilation]), x padded with zeros.
 
     x (N, C, *S), weight (K, C / groups, *kernel), bias (K,) or None -> y (N, K, *O); with data_format="channels_last"
     x (N, *S, C) -> y (N, *O, K), the weight as before. One to three axes S; a tuple entry for each of them.
     padding: (before, after) for each axis. groups: output channels k see the input channels of their group only.
+    activation: None, "relu", "tanh" or "sigmoid".
     """
     _check(x, weight, bias, groups, data_format)
+    check_activation(activation)
     xp = namespace(x, weight, bias)
     if data_format == "channels_last":
         x = xp.moveaxis(x, -1, 1)
@@ -49,6 +53,7 @@ def reference(
     y = xp.reshape(y, (n, filters, *out))
     if bias is not None:
         y = y + xp.reshape(bias, (filters, *(1,) * len(out)))
+    y = activated(y, activation)
     return xp.moveaxis(y, 1, -1) if data_format == "channels_last" else y
 
 
@@ -60,34 +65,35 @@ conv.add("cupy", cuda)
 
 def conv1d(
     x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1,
-    *, data_format: str = "channels_first",
+    *, data_format: str = "channels_first", activation: str | None = None,
 ) -> Any:  # fmt: skip
     """Convolution over one axis: x (N, C, L) or (C, L), weight (K, C / groups, kernel) -> y (N, K, O) or (K, O)."""
-    return _conv(1, x, weight, bias, stride, padding, dilation, groups, data_format)
+    return _conv(1, x, weight, bias, stride, padding, dilation, groups, data_format, activation)
 
 
 def conv2d(
     x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1,
-    *, data_format: str = "channels_first",
+    *, data_format: str = "channels_first", activation: str | None = None,
 ) -> Any:  # fmt: skip
     """Convolution over two axes: x (N, C, H, W) or (C, H, W), weight (K, C / groups, kh, kw) -> y (N, K, OH, OW).
 
     stride, padding, dilation: an integer, or one for each axis. padding may be "valid" (none) or "same" (stride 1 only).
     """
-    return _conv(2, x, weight, bias, stride, padding, dilation, groups, data_format)
+    return _conv(2, x, weight, bias, stride, padding, dilation, groups, data_format, activation)
 
 
 def conv3d(
     x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1,
-    *, data_format: str = "channels_first",
+    *, data_format: str = "channels_first", activation: str | None = None,
 ) -> Any:  # fmt: skip
     """Convolution over three axes: x (N, C, D, H, W) or (C, D, H, W), weight (K, C / groups, kd, kh, kw) -> y."""
-    return _conv(3, x, weight, bias, stride, padding, dilation, groups, data_format)
+    return _conv(3, x, weight, bias, stride, padding, dilation, groups, data_format, activation)
 
 
 def _conv(
-    axes: int, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int, data_format: str
-) -> Any:
+    axes: int, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int, data_format: str,
+    activation: str | None,
+) -> Any:  # fmt: skip
     """conv with its arguments in normal form; an x without a batch axis gets one meanwhile."""
     check_array("weight", weight)
     if weight.ndim != axes + 2:
@@ -110,6 +116,7 @@ def _conv(
         dilation=dilation,
         groups=groups,
         data_format=data_format,
+        activation=activation,
     )
     return y if had_batch else xp.squeeze(y, axis=0)
 
