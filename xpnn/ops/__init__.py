@@ -1,11 +1,28 @@
 """Functions of arrays that the standard lacks; the heavy ones are fused primitives."""
 
+from .activations import celu as celu
 from .activations import elu as elu
 from .activations import gelu as gelu
+from .activations import glu as glu
+from .activations import hardshrink as hardshrink
+from .activations import hardsigmoid as hardsigmoid
+from .activations import hardswish as hardswish
+from .activations import hardtanh as hardtanh
 from .activations import leaky_relu as leaky_relu
+from .activations import logsigmoid as logsigmoid
+from .activations import mish as mish
+from .activations import prelu as prelu
+from .activations import relu6 as relu6
+from .activations import rrelu as rrelu
+from .activations import selu as selu
 from .activations import silu as silu
+from .activations import softmin as softmin
 from .activations import softplus as softplus
+from .activations import softshrink as softshrink
+from .activations import softsign as softsign
 from .activations import tanh as tanh
+from .activations import tanhshrink as tanhshrink
+from .activations import threshold as threshold
 from .adaptive_avg_pool import adaptive_avg_pool as adaptive_avg_pool
 from .adaptive_avg_pool import adaptive_avg_pool1d as adaptive_avg_pool1d
 from .adaptive_avg_pool import adaptive_avg_pool2d as adaptive_avg_pool2d
