@@ -49,7 +49,14 @@ CASES = [
     case("Flatten", 0, 1, shape=(2, 3, 4)),
     case("Embedding", 10, 4, shape=(3, 5), integers=10),
     case("Embedding", 10, 4, padding_idx=2, shape=(3, 5), integers=10),
+    case("Embedding", 10, 4, 1, scale_grad_by_freq=True, shape=(3, 5), integers=10),
+    case("Unflatten", 1, (3, -1), shape=(2, 6)),
+    case("Unflatten", -2, (2, 2), shape=(2, 4, 3)),
     case("Dropout", 0.0),
+    *(
+        case(name, 0.5, shape=(2, 4, 7, 6), training=False)
+        for name in ("Dropout2d", "AlphaDropout", "FeatureAlphaDropout")
+    ),
     *(case(name) for name in ("ReLU", "Tanh", "Sigmoid", "SiLU", "GELU", "LeakyReLU", "ELU", "Softplus")),
     *(case(name) for name in ("CELU", "Hardshrink", "Hardswish", "Hardtanh", "LogSigmoid", "Mish")),
     *(case(name) for name in ("PReLU", "ReLU6", "SELU", "Softshrink", "Softsign", "Tanhshrink", "GLU", "Identity")),

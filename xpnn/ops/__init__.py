@@ -41,11 +41,16 @@ from .conv import conv as conv
 from .conv import conv1d as conv1d
 from .conv import conv2d as conv2d
 from .conv import conv3d as conv3d
+from .dropout import alpha_dropout as alpha_dropout
 from .dropout import dropout as dropout
+from .dropout import feature_alpha_dropout as feature_alpha_dropout
+from .dropout import feature_dropout as feature_dropout
 from .embedding import embedding as embedding
+from .embedding import embedding_rows as embedding_rows
 from .group_norm import group_norm as group_norm
 from .gru import gru as gru
 from .layer_norm import layer_norm as layer_norm
+from .linear import bilinear as bilinear
 from .linear import linear as linear
 from .linear_scan import linear_scan as linear_scan
 from .lstm import lstm as lstm

@@ -1,0 +1,54 @@
+"""Layers of several inputs, and those whose training is random: parameters and results of torch, masks of their functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xpnn
+from xpnn import nn
+
+
+def test_bilinear_loads_the_parameters_of_torch() -> None:
+    torch = pytest.importorskip("torch", reason="the reference is torch")
+    theirs = torch.nn.Bilinear(3, 4, 5).double()
+    ours = nn.Bilinear(3, 4, 5, dtype="float64")
+    assert abs(ours.weight).max() <= 1 / 3**0.5
+    ours.load_state_dict({name: x.numpy() for name, x in theirs.state_dict().items()})
+    x1, x2 = np.random.default_rng(0).normal(size=(2, 4))[:, :3], np.random.default_rng(1).normal(size=(2, 4))
+    np.testing.assert_allclose(ours(x1, x2), theirs(torch.tensor(x1), torch.tensor(x2)).detach().numpy(), rtol=1e-12)
+    assert repr(ours) == repr(theirs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "mask"),
+    [
+        ("Dropout", (2, 3, 4), (2, 3, 4)),
+        ("Dropout1d", (2, 3, 4), (2, 3, 1)),
+        ("Dropout1d", (30, 4), (30, 1)),
+        ("Dropout2d", (2, 30, 4, 5), (2, 30, 1, 1)),
+        ("Dropout2d", (2, 30, 4), (2, 30, 1)),
+        ("Dropout3d", (2, 30, 4, 5, 3), (2, 30, 1, 1, 1)),
+        ("Dropout3d", (30, 4, 5, 3), (30, 1, 1, 1)),
+        ("AlphaDropout", (30, 4), (30, 4)),
+        ("FeatureAlphaDropout", (2, 30, 4), (2, 30, 1)),
+    ],
+)
+def test_what_is_dropped_together(kind: str, shape: Any, mask: Any) -> None:
+    xpnn.seed(3)
+    layer = getattr(nn, kind)(0.5)
+    y = layer(np.ones(shape))
+    least = y == y.min()
+    assert least.any() and not least.all()
+    np.testing.assert_array_equal(least, np.broadcast_to(least[tuple(slice(0, n) for n in mask)], shape))
+    x = np.ones(shape)
+    assert layer.eval()(x) is x or np.array_equal(layer(x), x)
+
+
+def test_dropout_of_channels_names_the_shapes() -> None:
+    with pytest.raises(
+        ValueError, match=r"Dropout3d: x has shape \(2, 3\), expected \(N, C, D, H, W\) or \(C, D, H, W\)"
+    ):
+        nn.Dropout3d()(np.ones((2, 3)))
