@@ -134,6 +134,13 @@ CASES = [
         )
     ),
     case("InstanceNorm2d", 4, shape=(4, 7, 6)),
+    case("BatchNorm2d", 4, bias=False, shape=IMAGE),
+    case("GroupNorm", 2, 4, bias=False, shape=IMAGE),
+    case("LocalResponseNorm", 3, 0.5, shape=IMAGE),
+    case("PixelShuffle", 2, shape=IMAGE),
+    case("PixelUnshuffle", 2, shape=(2, 3, 4, 6)),
+    case("Unfold", 3, padding=1, shape=IMAGE),
+    case("Fold", (4, 5), 2, shape=(2, 8, 12)),
 ]
 
 

@@ -23,6 +23,16 @@ def test_bilinear_loads_the_parameters_of_torch() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "args"), [("CosineSimilarity", ()), ("CosineSimilarity", (0, 0.1)), ("PairwiseDistance", (3.0, 0.1, True))]
+)
+def test_comparisons_of_torch(kind: str, args: Any) -> None:
+    torch = pytest.importorskip("torch", reason="the reference is torch")
+    x1, x2 = np.random.default_rng(0).normal(size=(2, 4, 5))
+    y = getattr(torch.nn, kind)(*args)(torch.tensor(x1), torch.tensor(x2))
+    np.testing.assert_allclose(getattr(nn, kind)(*args)(x1, x2), y.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
     ("kind", "shape", "mask"),
     [
         ("Dropout", (2, 3, 4), (2, 3, 4)),

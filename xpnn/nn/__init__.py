@@ -94,3 +94,11 @@ from .pooling import MaxPool3d as MaxPool3d
 from .recurrent import GRU as GRU
 from .recurrent import LSTM as LSTM
 from .recurrent import RNN as RNN
+from .shuffle import ChannelShuffle as ChannelShuffle
+from .shuffle import CosineSimilarity as CosineSimilarity
+from .shuffle import Fold as Fold
+from .shuffle import LocalResponseNorm as LocalResponseNorm
+from .shuffle import PairwiseDistance as PairwiseDistance
+from .shuffle import PixelShuffle as PixelShuffle
+from .shuffle import PixelUnshuffle as PixelUnshuffle
+from .shuffle import Unfold as Unfold

@@ -48,8 +48,8 @@ def embedding_rows(
     """embedding with torch's options: indices (...), weight (V, D) -> y (..., D).
 
     max_norm: rows whose norm_type-norm is larger are scaled down to it. torch writes them into the weight, which here stays as
-    it is; y and the gradient, which passes by the scaling, are torch's. scale_grad_by_freq: the gradient of a row is divided by how often
-    its index is there: a mean instead of a sum.
+    it is; y and the gradient, which passes by the scaling, are torch's. scale_grad_by_freq: the gradient of a row is divided by
+    how often its index is there: a mean instead of a sum.
     """
     y = embedding(indices, weight, padding_idx=padding_idx)
     if max_norm is not None:
