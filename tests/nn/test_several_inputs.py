@@ -62,3 +62,17 @@ def test_dropout_of_channels_names_the_shapes() -> None:
         ValueError, match=r"Dropout3d: x has shape \(2, 3\), expected \(N, C, D, H, W\) or \(C, D, H, W\)"
     ):
         nn.Dropout3d()(np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_pooling_and_back(dims: int) -> None:
+    """Of windows without overlap: each largest element is in its place again."""
+    torch = pytest.importorskip("torch", reason="the reference is torch")
+    x = np.random.default_rng(0).normal(size=(2, 3, *(6, 4, 8)[:dims]))
+    y, places = getattr(nn, f"MaxPool{dims}d")(2, return_indices=True)(x)
+    expected, _ = getattr(torch.nn, f"MaxPool{dims}d")(2, return_indices=True)(torch.tensor(x))
+    np.testing.assert_array_equal(y, expected.numpy())
+    back = getattr(nn, f"MaxUnpool{dims}d")(2)(y, places)
+    np.testing.assert_array_equal(back, np.where(np.isin(x, y), x, 0))
+    _, adaptive = getattr(nn, f"AdaptiveMaxPool{dims}d")(2, True)(x)
+    assert adaptive.shape == (2, 3, *(2,) * dims)

@@ -35,6 +35,9 @@ from .avg_pool import avg_pool as avg_pool
 from .avg_pool import avg_pool1d as avg_pool1d
 from .avg_pool import avg_pool2d as avg_pool2d
 from .avg_pool import avg_pool3d as avg_pool3d
+from .avg_pool import lp_pool1d as lp_pool1d
+from .avg_pool import lp_pool2d as lp_pool2d
+from .avg_pool import lp_pool3d as lp_pool3d
 from .batch_norm import batch_norm as batch_norm
 from .batch_norm import batch_norm_eval as batch_norm_eval
 from .conv import conv as conv
@@ -49,6 +52,7 @@ from .embedding import embedding as embedding
 from .embedding import embedding_rows as embedding_rows
 from .group_norm import group_norm as group_norm
 from .gru import gru as gru
+from .interpolate import interpolate as interpolate
 from .layer_norm import layer_norm as layer_norm
 from .linear import bilinear as bilinear
 from .linear import linear as linear
@@ -59,6 +63,9 @@ from .max_pool import max_pool as max_pool
 from .max_pool import max_pool1d as max_pool1d
 from .max_pool import max_pool2d as max_pool2d
 from .max_pool import max_pool3d as max_pool3d
+from .max_pool import max_unpool1d as max_unpool1d
+from .max_pool import max_unpool2d as max_unpool2d
+from .max_pool import max_unpool3d as max_unpool3d
 from .rearrange import channel_shuffle as channel_shuffle
 from .rearrange import fold as fold
 from .rearrange import pixel_shuffle as pixel_shuffle
