@@ -8,7 +8,7 @@ from xpnn import ops
 
 from ..case import Case, normal
 
-NAMES = ["tanh", "silu", "gelu", "softplus", "elu", "leaky_relu"]
+NAMES = ["tanh", "silu", "gelu", "softplus", "elu", "leaky_relu", "mish", "hardswish", "logsigmoid"]
 SHAPE = (256, 512)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from xpnn import ops
-from xpnn.cuda import conv_float, conv_half, conv_transpose
+from xpnn.cuda import conv_float, conv_half, conv_tensor, conv_transpose
 from xpnn.gradients import vjp
 from xpnn.primitive import Primitive
 from xpnn.testing import check_primitive
@@ -128,7 +128,10 @@ def test_plans_ask_for_the_kernels_of_the_table() -> None:
             plan, values = conv_float.gather_plan(conv, "relu", gradient=True, aligned=True)
             assert plan.entry in listed and values["activation"] == 1
             assert plan.bytes == 4 * (x.size + weight.size + np.prod(conv.x_shape))
-            assert conv_half.gather_plan("float16", conv, None, gradient=True, aligned=False)[0].entry in listed
+            assert (
+                conv_tensor.gather_plan(conv_half.KINDS["float16"], conv, None, gradient=True, aligned=False)[0].entry
+                in listed
+            )
 
 
 CALL: dict[str, Any] = {

@@ -99,3 +99,16 @@ def test_errors_name_the_argument(output_size: Any) -> None:
         ops.adaptive_max_pool2d(np.ones((1, 1, 6, 6)), output_size)
     with pytest.raises(ValueError, match=message):
         xpnn.nn.AdaptiveMaxPool2d(output_size)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [((2, 3, 9), 4), ((2, 9), 3), ((2, 3, 7, 6), (3, None)), ((3, 5, 4), 2), ((2, 2, 5, 4, 6), (2, 3, 4))],
+)
+def test_places_of_torch(lib: Library, shape: tuple[int, ...], size: Any) -> None:
+    torch = pytest.importorskip("torch", reason="the reference is torch")
+    name = f"adaptive_max_pool{2 if shape == (3, 5, 4) else max(len(shape) - 2, 1)}d"
+    x = np.random.default_rng(0).integers(-2, 3, shape) * 1.0
+    found = getattr(ops, name)(lib.asarray(x), size, True)
+    for a, b in zip(found, getattr(torch.nn.functional, name)(torch.tensor(x), size, return_indices=True), strict=True):
+        np.testing.assert_array_equal(lib.to_numpy(a), b.numpy(), strict=True)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import xpnn
 from xpnn import ops
 from xpnn.testing import check_primitive
 
@@ -88,3 +89,32 @@ def test_an_image_without_a_batch(lib: Library) -> None:
 def test_errors_name_the_argument(args: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ops.avg_pool2d(np.ones((1, 1, 6, 6)), *args)
+
+
+@pytest.mark.parametrize(
+    ("shape", "args"),
+    [
+        ((2, 3, 9), (2.0, 3)),
+        ((2, 3, 9), (1.0, 3, 2, True)),
+        ((2, 3, 7, 8), (3.0, (2, 3), 2)),
+        ((2, 3, 7, 8), (2.5, 3, 2, True)),
+        ((1, 2, 4, 5, 4), (2.0, 2)),
+    ],
+)
+def test_lp_pool_agrees_with_torch(lib: Library, shape: tuple[int, ...], args: tuple[Any, ...]) -> None:
+    name = f"lp_pool{len(shape) - 2}d"
+
+    def theirs(x: Any) -> Any:
+        import torch
+
+        return getattr(torch.nn.functional, name)(x, *args)
+
+    x = np.random.default_rng(0).uniform(0.5, 2, shape)
+    check_against_torch(lib, lambda x: getattr(ops, name)(x, *args), theirs, (x,))
+
+
+def test_lp_pool_has_slope_0_where_all_is_0() -> None:
+    _, pullback = xpnn.vjp(lambda x: ops.lp_pool1d(x, 2.0, 2), np.zeros((1, 1, 4)))
+    np.testing.assert_array_equal(pullback(np.ones((1, 1, 2)))[0], np.zeros((1, 1, 4)))
+    with pytest.raises(ValueError, match="norm_type: expected more than 0, got 0"):
+        ops.lp_pool1d(np.ones((1, 1, 4)), 0, 2)

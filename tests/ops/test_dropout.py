@@ -36,3 +36,36 @@ def test_everything_dropped_and_bad_probability() -> None:
     assert not ops.dropout(np.ones(4), 1.0, key=Key(0)).any()
     with pytest.raises(ValueError, match=r"p: expected a probability in \[0, 1\], got 1.5"):
         ops.dropout(np.ones(4), 1.5, key=Key(0))
+
+
+def test_whole_channels_have_the_mask_of_their_shape(lib: Library) -> None:
+    x = np.linspace(1, 2, 2 * 5 * 3 * 4).reshape(2, 5, 3, 4)
+    mask = dropout_mask(Key(3), (2, 5), 0.6, xp=array_api_compat.numpy)[:, :, None, None]
+    y, pullback = xpnn.vjp(lambda x: ops.feature_dropout(x, 0.4, key=Key(3)), lib.asarray(x))
+    np.testing.assert_allclose(lib.to_numpy(y), x * mask / 0.6, rtol=1e-15)
+    np.testing.assert_allclose(lib.to_numpy(pullback(lib.asarray(x))[0]), x * mask / 0.6, rtol=1e-15)
+
+
+@pytest.mark.parametrize("features", [False, True])
+def test_alpha_dropout_by_torchs_formula(lib: Library, features: bool) -> None:
+    """x mask a + (mask - 1) alpha a + alpha a p, the mask of torch's code given."""
+    f = ops.feature_alpha_dropout if features else ops.alpha_dropout
+    x, p, alpha = np.linspace(-1, 1, 2 * 5 * 3).reshape(2, 5, 3), 0.3, 1.7580993408473766
+    mask = dropout_mask(Key(3), (2, 5, 1) if features else x.shape, 1 - p, xp=array_api_compat.numpy) * 1.0
+    a = 1 / np.sqrt((alpha**2 * p + 1) * (1 - p))
+    y, pullback = xpnn.vjp(lambda x: f(x, p, key=Key(3)), lib.asarray(x))
+    np.testing.assert_allclose(lib.to_numpy(y), x * mask * a + (mask - 1) * alpha * a + alpha * a * p, rtol=1e-13)
+    np.testing.assert_allclose(lib.to_numpy(pullback(lib.asarray(x))[0]), x * mask * a, rtol=1e-13)
+    assert not lib.to_numpy(f(lib.asarray(x), 1.0, key=Key(3))).any()
+
+
+def test_alpha_dropout_keeps_mean_and_variance() -> None:
+    x = xpnn.random.normal(Key(1), 200_000, dtype="float32")
+    y = ops.alpha_dropout(x, 0.3, key=Key(2))
+    assert y.dtype == np.float32
+    assert abs(y.mean()) < 0.01 and abs(y.var() - 1) < 0.02
+
+
+def test_channels_need_two_axes() -> None:
+    with pytest.raises(ValueError, match=r"x: expected shape \(N, C, \*S\), got \(4,\)"):
+        ops.feature_dropout(np.ones(4), 0.5, key=Key(0))

@@ -40,3 +40,24 @@ def test_values_and_gradients_of_torch(lib: Library, indices: Any, padding_idx: 
 def test_errors_name_the_argument(indices: Any, weight: Any, padding_idx: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
         ops.embedding(np.asarray(indices), weight, padding_idx=padding_idx)
+
+
+@pytest.mark.parametrize(
+    "options", [(None, 1.5, 2.0, False), (2, 1.0, 1.0, False), (1, None, 2.0, True), (None, 0.7, np.inf, True)]
+)
+def test_options_of_torch(lib: Library, options: tuple[Any, ...]) -> None:
+    """Of torch the weight that it scales is a copy, or the gradient could not be asked for."""
+    rng = np.random.default_rng(0)
+    indices, weight = rng.integers(0, 5, (3, 4)), rng.normal(size=(6, 3))
+
+    def theirs(indices: Any, weight: Any) -> Any:
+        import torch
+
+        return torch.nn.functional.embedding(indices, weight * 1.0, *options)
+
+    check_against_torch(lib, lambda indices, w: ops.embedding_rows(indices, w, *options), theirs, (indices, weight))
+
+
+def test_a_norm_below_zero() -> None:
+    with pytest.raises(ValueError, match="max_norm, norm_type: expected 0 or more, and more than 0, got -1.0 and 2.0"):
+        ops.embedding_rows(np.zeros(1, int), np.ones((2, 2)), max_norm=-1.0)

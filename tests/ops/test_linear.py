@@ -82,3 +82,31 @@ def test_other_dtypes_take_the_reference(change: str) -> None:
 def test_errors_name_the_argument(args: Any, options: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ops.linear(*args, **options)
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3), (0,)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_bilinear_is_that_of_torch(lib: Library, shape: tuple[int, ...], bias: bool) -> None:
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=n) for n in ((*shape, 3), (*shape, 4), (5, 3, 4), (5,))]
+
+    def theirs(*tensors: Any) -> Any:
+        import torch
+
+        return torch.nn.functional.bilinear(*tensors)
+
+    check_against_torch(lib, ops.bilinear, theirs, arrays if bias else [*arrays[:3], None])
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        (((2, 3), (2, 4), (5, 3)), r"weight: expected shape \(outputs, inputs1, inputs2\), got \(5, 3\)"),
+        (((2, 3), (2, 5), (5, 3, 4)), r"x2: expected shape \(..., 4\), got \(2, 5\)"),
+        (((2, 3), (1, 4), (5, 3, 4)), r"x2: expected shape \(2, …\) as x1, got \(1, 4\)"),
+        (((2, 3), (2, 4), (5, 3, 4), (3,)), r"bias: expected shape \(5,\), got \(3,\)"),
+    ],
+)
+def test_bilinear_names_what_does_not_fit(shapes: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ops.bilinear(*map(np.ones, shapes))

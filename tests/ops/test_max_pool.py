@@ -113,3 +113,61 @@ def test_errors_name_the_argument(args: Any, message: str) -> None:
         ops.max_pool2d(np.ones((1, 1, 6, 6)), *args)
     with pytest.raises(ValueError, match="data_format: expected"):
         ops.max_pool2d(np.ones((1, 1, 6, 6)), 2, data_format="NHWC")
+
+
+@pytest.mark.parametrize(
+    ("shape", "args"), [*TORCH_CASES, ((2, 9), (2,)), ((3, 5, 6), (2, 1, 1)), ((2, 1, 6, 6), (3, 3, 1, 2, True))]
+)
+def test_places_of_torch(lib: Library, shape: tuple[int, ...], args: tuple[Any, ...]) -> None:
+    torch = pytest.importorskip("torch", reason="the reference is torch")
+    dims = len(shape) - 2 if len(shape) > 3 and shape != (3, 5, 6) else (1 if shape != (3, 5, 6) else 2)
+    x = with_ties(shape)
+    kernel, stride, padding, dilation, ceil = (*args, *(None, 0, 1, False)[len(args) - 1 :])
+    name = f"max_pool{dims}d"
+    expected = getattr(torch.nn.functional, name)(
+        torch.tensor(x), kernel, stride, padding, dilation, ceil, return_indices=True
+    )
+    found = getattr(ops, name)(lib.asarray(x), kernel, stride, padding, dilation, ceil, True)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(lib.to_numpy(a), b.numpy(), strict=True)
+
+
+def test_places_with_the_channels_last() -> None:
+    x = with_ties((2, 3, 5, 6))
+    y, places = ops.max_pool2d(x, 3, 2, 1, return_indices=True)
+    last = ops.max_pool2d(np.moveaxis(x, 1, -1), 3, 2, 1, return_indices=True, data_format="channels_last")
+    np.testing.assert_array_equal(np.moveaxis(last[0], -1, 1), y)
+    np.testing.assert_array_equal(np.moveaxis(last[1], -1, 1), places)
+
+
+UNPOOLED: list[tuple[tuple[int, ...], tuple[Any, ...], Any]] = [
+    ((2, 3, 10), (2,), None),
+    ((2, 3, 6, 8), (2,), None),
+    ((3, 6, 8), (2,), None),
+    ((2, 3, 7, 9), (2,), (7, 9)),
+    ((2, 3, 7, 9), (3, 2, 1), (2, 3, 7, 9)),  # windows that overlap
+    ((2, 2, 4, 6, 4), (2,), None),
+]
+
+
+@pytest.mark.parametrize(("shape", "args", "size"), UNPOOLED)
+def test_unpooling_of_torch(lib: Library, shape: tuple[int, ...], args: tuple[Any, ...], size: Any) -> None:
+    torch = pytest.importorskip("torch", reason="the reference is torch")
+    dims = 2 if shape == (3, 6, 8) else len(shape) - 2
+    x = np.random.default_rng(0).permutation(np.prod(shape)).reshape(shape) * 1.0
+    y, places = getattr(torch.nn.functional, f"max_pool{dims}d")(torch.tensor(x), *args, return_indices=True)
+
+    def ours(y: Any, places: Any) -> Any:
+        return getattr(ops, f"max_unpool{dims}d")(y, places, *args, output_size=size)
+
+    def theirs(y: Any, places: Any) -> Any:
+        return getattr(torch.nn.functional, f"max_unpool{dims}d")(y, places, *args, output_size=size)
+
+    check_against_torch(lib, ours, theirs, (y.numpy(), places.numpy()))
+
+
+def test_unpooling_names_what_does_not_fit() -> None:
+    with pytest.raises(ValueError, match="indices: expected the shape of x"):
+        ops.max_unpool2d(np.ones((1, 1, 2, 2)), np.zeros((1, 1, 2), int), 2)
+    with pytest.raises(ValueError, match="output_size: expected sizes nearer to"):
+        ops.max_unpool2d(np.ones((1, 1, 2, 2)), np.zeros((1, 1, 2, 2), int), 2, output_size=(6, 4))

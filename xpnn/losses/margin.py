@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from ..backend import follow
 from ..namespace import namespace
+from ..ops._norm import norm
 from ..special import log_expit
 from ._checks import (
     check_float,
@@ -172,28 +172,10 @@ def triplet_margin_loss(
         raise ValueError("anchor: expected shape (..., D), got ()")
     xp = namespace(anchor, positive, negative)
     positive = xp.asarray(positive)  # raw where the negative only is traced
-    far = _norm(xp, anchor - negative + eps, p)
+    far = norm(xp, anchor - negative + eps, p)
     if swap:
-        far = xp.minimum(far, _norm(xp, positive - negative + eps, p))
-    return reduced(xp, xp.clip(margin + _norm(xp, anchor - positive + eps, p) - far, min=0.0), reduction)
-
-
-def _norm(xp: Any, x: Any, p: float) -> Any:
-    """The p-norm of the last axis; its slope is 0 in the origin."""
-    size = xp.abs(x)
-    if p == 1 or not x.shape[-1]:
-        return xp.sum(size, axis=-1)
-    if p == math.inf:
-        return xp.max(size, axis=-1)
-    total = xp.sum(x * x if p == 2 else _power(xp, size, p), axis=-1)
-    return _power(xp, total, 1 / p)
-
-
-def _power(xp: Any, x: Any, p: float) -> Any:
-    """x^p for x >= 0, with the slope 0 at x = 0."""
-    zero = x == 0
-    safe = xp.where(zero, xp.ones_like(x), x)
-    return xp.where(zero, xp.zeros_like(x), xp.sqrt(safe) if p == 0.5 else safe**p)
+        far = xp.minimum(far, norm(xp, positive - negative + eps, p))
+    return reduced(xp, xp.clip(margin + norm(xp, anchor - positive + eps, p) - far, min=0.0), reduction)
 
 
 def _numbers(xp: Any, like: Any, count: int) -> Any:

@@ -24,7 +24,7 @@ class _Norm(Module):
 
     def _set(
         self, num_features: int, eps: float, momentum: float | None, affine: bool, track_running_stats: bool,
-        device: str | None, dtype: Any,
+        device: str | None, dtype: Any, bias: bool,
     ) -> None:  # fmt: skip
         check_sizes(num_features=num_features)
         check_eps(eps)
@@ -39,7 +39,7 @@ class _Norm(Module):
         self.track_running_stats = track_running_stats
         shape = (num_features,)
         self.weight = parameters.ones(shape, dtype, device) if affine else None
-        self.bias = parameters.zeros(shape, dtype, device) if affine else None
+        self.bias = parameters.zeros(shape, dtype, device) if affine and bias else None
         self.running_mean = Buffer(parameters.zeros(shape, dtype, device)) if track_running_stats else None
         self.running_var = Buffer(parameters.ones(shape, dtype, device)) if track_running_stats else None
         self.num_batches_tracked = Buffer(asarray(0, "int64", device=device)) if track_running_stats else None
@@ -76,9 +76,9 @@ class _BatchNorm(_Norm):
 
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
-        track_running_stats: bool = True, device: str | None = None, dtype: Any = None,
+        track_running_stats: bool = True, device: str | None = None, dtype: Any = None, *, bias: bool = True,
     ) -> None:  # fmt: skip
-        self._set(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        self._set(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
     def forward(self, x: Any, activation: str | None = None) -> Any:
         ranks = (2, 3) if self.dims == 1 else (self.dims + 2,)
@@ -110,9 +110,9 @@ class _InstanceNorm(_Norm):
 
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = False,
-        track_running_stats: bool = False, device: str | None = None, dtype: Any = None,
+        track_running_stats: bool = False, device: str | None = None, dtype: Any = None, *, bias: bool = True,
     ) -> None:  # fmt: skip
-        self._set(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        self._set(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
     def forward(self, x: Any) -> Any:
         shapes = f"(N, C, *S) or (C, *S) with {self.dims} axes S"

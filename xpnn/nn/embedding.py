@@ -17,12 +17,14 @@ __all__ = ["Embedding"]
 class Embedding(Module):
     """A table of vectors, looked up by integers: indices (...) -> y (..., embedding_dim); weight (num_embeddings, embedding_dim).
 
-    The row ``padding_idx`` is zero at first and gets no gradient.
+    The row ``padding_idx`` is zero at first and gets no gradient. max_norm: rows that are longer, by the norm_type-norm, are scaled
+    down to it as they are looked up; torch writes them into the weight, which here stays as it is. scale_grad_by_freq: the gradient
+    of a row is divided by how often its index is there.
     """
 
     def __init__(
-        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None,
-        device: str | None = None, dtype: Any = None,
+        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, max_norm: float | None = None,
+        norm_type: float = 2.0, scale_grad_by_freq: bool = False, device: str | None = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         check_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None:
@@ -32,12 +34,16 @@ class Embedding(Module):
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
+        self.max_norm = max_norm
+        self.norm_type = norm_type
+        self.scale_grad_by_freq = scale_grad_by_freq
         self.weight = init.normal(next_key(), (num_embeddings, embedding_dim), dtype=dtype, device=device)
         if self.padding_idx is not None:
             self.weight[self.padding_idx, ...] = 0
 
     def forward(self, indices: Any) -> Any:
-        return ops.embedding(follow(indices, self.weight, "indices"), self.weight, padding_idx=self.padding_idx)
+        options = (self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq)
+        return ops.embedding_rows(follow(indices, self.weight, "indices"), self.weight, *options)
 
     def extra_repr(self) -> str:
         return f"{self.num_embeddings}, {self.embedding_dim}"

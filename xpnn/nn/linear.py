@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from .. import ops
@@ -12,7 +13,7 @@ from . import parameters
 from .checks import check_features, check_sizes
 from .module import Module
 
-__all__ = ["Flatten", "Linear"]
+__all__ = ["Bilinear", "Flatten", "Linear", "Unflatten"]
 
 
 class Linear(Module):
@@ -39,6 +40,32 @@ class Linear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
+class Bilinear(Module):
+    """y[o] = x1 @ weight[o] @ x2 + bias[o].
+
+    x1 (..., in1_features), x2 (..., in2_features) -> y (..., out_features); weight (out_features, in1_features, in2_features),
+    bias (out_features,).
+    """
+
+    def __init__(
+        self, in1_features: int, in2_features: int, out_features: int, bias: bool = True,
+        device: str | None = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        check_sizes(in1_features=in1_features, in2_features=in2_features, out_features=out_features)
+        self.in1_features = in1_features
+        self.in2_features = in2_features
+        self.out_features = out_features
+        self.weight = parameters.uniform((out_features, in1_features, in2_features), in1_features, dtype, device)
+        self.bias = parameters.uniform((out_features,), in1_features, dtype, device) if bias else None
+
+    def forward(self, x1: Any, x2: Any) -> Any:
+        return ops.bilinear(x1, x2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        sizes = f"in1_features={self.in1_features}, in2_features={self.in2_features}, out_features={self.out_features}"
+        return f"{sizes}, bias={self.bias is not None}"
+
+
 class Flatten(Module):
     """Joins the dimensions start_dim … end_dim into one. x (N, C, H, W) -> y (N, C*H*W)."""
 
@@ -59,3 +86,27 @@ class Flatten(Module):
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """Splits dimension dim into several. x (N, C*H*W) -> y (N, C, H, W); one of the sizes may be -1."""
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        self.dim = dim
+        self.unflattened_size = tuple(unflattened_size)
+        if sum(n == -1 for n in self.unflattened_size) > 1 or any(n < -1 for n in self.unflattened_size):
+            raise ValueError(f"unflattened_size: expected sizes, one of them -1 at most, got {unflattened_size}")
+
+    def forward(self, x: Any) -> Any:
+        shape = tuple(x.shape)
+        if not -len(shape) <= self.dim < len(shape):
+            raise ValueError(f"Unflatten: x has shape {shape}, no dimension {self.dim}")
+        dim = self.dim % len(shape)
+        known = math.prod(n for n in self.unflattened_size if n != -1)
+        sizes = tuple(shape[dim] // known if n == -1 and known else n for n in self.unflattened_size)
+        if math.prod(sizes) != shape[dim]:
+            raise ValueError(f"Unflatten: x has shape {shape}, its dimension {dim} does not split into {sizes}")
+        return namespace(x).reshape(x, (*shape[:dim], *sizes, *shape[dim + 1 :]))
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

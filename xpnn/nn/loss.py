@@ -6,14 +6,15 @@ Each class lists its options with torch's defaults, in torch's order; the datacl
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass, fields
-from typing import Any, ClassVar, dataclass_transform
+from dataclasses import KW_ONLY, fields
+from typing import Any, ClassVar
 
 from .. import losses
 from ..backend import asarray
 from ..losses._reduce import check_reduction
 from ..namespace.libraries import is_array
 from .module import Buffer, Module
+from .options import options
 
 __all__ = [
     "BCELoss",
@@ -37,12 +38,6 @@ __all__ = [
     "SoftMarginLoss",
     "TripletMarginLoss",
 ]
-
-
-@dataclass_transform()
-def _options(cls: Any) -> Any:
-    """Makes the constructor; a module keeps its identity, and its own way to look."""
-    return dataclass(repr=False, eq=False)(cls)
 
 
 class _Loss(Module):
@@ -70,7 +65,7 @@ class _OfTarget(_Loss):
         return self._of(input, target)
 
 
-@_options
+@options
 class L1Loss(_OfTarget):
     """|input - target|."""
 
@@ -78,7 +73,7 @@ class L1Loss(_OfTarget):
     reduction: str = "mean"
 
 
-@_options
+@options
 class MSELoss(_OfTarget):
     """(input - target)²."""
 
@@ -86,7 +81,7 @@ class MSELoss(_OfTarget):
     reduction: str = "mean"
 
 
-@_options
+@options
 class SmoothL1Loss(_OfTarget):
     """d²/(2 beta) where |d| = |input - target| < beta, |d| - beta/2 elsewhere."""
 
@@ -95,7 +90,7 @@ class SmoothL1Loss(_OfTarget):
     beta: float = 1.0
 
 
-@_options
+@options
 class HuberLoss(_OfTarget):
     """d²/2 where |d| = |input - target| < delta, delta (|d| - delta/2) elsewhere."""
 
@@ -104,7 +99,7 @@ class HuberLoss(_OfTarget):
     delta: float = 1.0
 
 
-@_options
+@options
 class CrossEntropyLoss(_OfTarget):
     """Cross-entropy of logits with class numbers or probabilities; weight (C,) is a buffer."""
 
@@ -115,7 +110,7 @@ class CrossEntropyLoss(_OfTarget):
     label_smoothing: float = 0.0
 
 
-@_options
+@options
 class NLLLoss(_OfTarget):
     """Minus the log-probability of the target's class; weight (C,) is a buffer."""
 
@@ -125,7 +120,7 @@ class NLLLoss(_OfTarget):
     reduction: str = "mean"
 
 
-@_options
+@options
 class BCELoss(_OfTarget):
     """Cross-entropy of probabilities with targets in [0, 1]; weight is a buffer."""
 
@@ -134,7 +129,7 @@ class BCELoss(_OfTarget):
     reduction: str = "mean"
 
 
-@_options
+@options
 class BCEWithLogitsLoss(_OfTarget):
     """Cross-entropy of sigmoid(input) with targets in [0, 1]; weight and pos_weight are buffers."""
 
@@ -144,7 +139,7 @@ class BCEWithLogitsLoss(_OfTarget):
     pos_weight: Any = None
 
 
-@_options
+@options
 class KLDivLoss(_OfTarget):
     """target (log target - input), input being log-probabilities."""
 
@@ -154,7 +149,7 @@ class KLDivLoss(_OfTarget):
     log_target: bool = False
 
 
-@_options
+@options
 class HingeEmbeddingLoss(_OfTarget):
     """input where target is 1, max(0, margin - input) where it is -1."""
 
@@ -163,7 +158,7 @@ class HingeEmbeddingLoss(_OfTarget):
     reduction: str = "mean"
 
 
-@_options
+@options
 class MarginRankingLoss(_Loss):
     """max(0, margin - target (input1 - input2))."""
 
@@ -175,7 +170,7 @@ class MarginRankingLoss(_Loss):
         return self._of(input1, input2, target)
 
 
-@_options
+@options
 class MultiMarginLoss(_OfTarget):
     """Hinge loss of classes; weight (C,) is a buffer."""
 
@@ -186,7 +181,7 @@ class MultiMarginLoss(_OfTarget):
     reduction: str = "mean"
 
 
-@_options
+@options
 class MultiLabelMarginLoss(_OfTarget):
     """Hinge loss of several labels a row."""
 
@@ -194,7 +189,7 @@ class MultiLabelMarginLoss(_OfTarget):
     reduction: str = "mean"
 
 
-@_options
+@options
 class MultiLabelSoftMarginLoss(_OfTarget):
     """The mean over the classes of their binary cross-entropies; weight (C,) is a buffer."""
 
@@ -203,7 +198,7 @@ class MultiLabelSoftMarginLoss(_OfTarget):
     reduction: str = "mean"
 
 
-@_options
+@options
 class SoftMarginLoss(_OfTarget):
     """log(1 + exp(-target * input)), target 1 or -1."""
 
@@ -211,7 +206,7 @@ class SoftMarginLoss(_OfTarget):
     reduction: str = "mean"
 
 
-@_options
+@options
 class CosineEmbeddingLoss(_Loss):
     """1 - cos(input1, input2) where target is 1, max(0, cos - margin) where it is -1."""
 
@@ -223,7 +218,7 @@ class CosineEmbeddingLoss(_Loss):
         return self._of(input1, input2, target)
 
 
-@_options
+@options
 class TripletMarginLoss(_Loss):
     """max(0, margin + d(anchor, positive) - d(anchor, negative)), d a p-norm."""
 
@@ -238,7 +233,7 @@ class TripletMarginLoss(_Loss):
         return self._of(anchor, positive, negative)
 
 
-@_options
+@options
 class GaussianNLLLoss(_Loss):
     """Minus the log-density of a normal distribution of mean input and variance var."""
 
@@ -252,7 +247,7 @@ class GaussianNLLLoss(_Loss):
         return self._of(input, target, var)
 
 
-@_options
+@options
 class PoissonNLLLoss(_OfTarget):
     """Minus the log-probability of a Poisson distribution, but for log(target!)."""
 
@@ -263,7 +258,7 @@ class PoissonNLLLoss(_OfTarget):
     reduction: str = "mean"
 
 
-@_options
+@options
 class CTCLoss(_Loss):
     """Connectionist temporal classification: labels against frames without an alignment."""
 

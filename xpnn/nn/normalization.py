@@ -51,7 +51,7 @@ class RMSNorm(Module):
 
     def __init__(
         self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True,
-        device: str | None = None, dtype: Any = None,
+        device: str | None = None, dtype: Any = None, *, bias: bool = True,
     ) -> None:  # fmt: skip
         if eps is not None:
             check_eps(eps)
@@ -76,7 +76,7 @@ class GroupNorm(Module):
 
     def __init__(
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True,
-        device: str | None = None, dtype: Any = None,
+        device: str | None = None, dtype: Any = None, *, bias: bool = True,
     ) -> None:  # fmt: skip
         check_sizes(num_groups=num_groups, num_channels=num_channels)
         check_eps(eps)
@@ -87,7 +87,7 @@ class GroupNorm(Module):
         self.eps = eps
         self.affine = affine
         self.weight = parameters.ones((num_channels,), dtype, device) if affine else None
-        self.bias = parameters.zeros((num_channels,), dtype, device) if affine else None
+        self.bias = parameters.zeros((num_channels,), dtype, device) if affine and bias else None
 
     def forward(self, x: Any, activation: str | None = None) -> Any:
         check_features(self, x, 1, self.num_channels, "num_channels")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from .. import ops
+from ..backend import follow
 from ..ops._adaptive import requested_sizes
 from ..ops._windows import first_axis, per_axis
 from .module import Module
@@ -19,9 +20,15 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
 ]
 
 
@@ -46,19 +53,21 @@ class _MaxPool(_Pool):
     """The largest element of each window.
 
     x (N, C, *S) or (C, *S) -> y (N, C, *S'). kernel_size, stride (None: kernel_size), padding, dilation: an integer or one
-    per dimension. ceil_mode: a last window that the input fills only in part counts.
+    per dimension. return_indices: (y, where in S each of its elements was), for MaxUnpool. ceil_mode: a last window that the
+    input fills only in part counts.
     """
 
     def __init__(
-        self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
-        *, data_format: str = "channels_first",
+        self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+        return_indices: bool = False, ceil_mode: bool = False, *, data_format: str = "channels_first",
     ) -> None:  # fmt: skip
         self._set(kernel_size, stride, padding, ceil_mode, data_format)
         self.dilation = per_axis("dilation", dilation, self.dims)
+        self.return_indices = return_indices
 
     def forward(self, x: Any) -> Any:
         pool = (ops.max_pool1d, ops.max_pool2d, ops.max_pool3d)[self.dims - 1]
-        options = (self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+        options = (self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices)
         return pool(x, *options, data_format=self.data_format)
 
 
@@ -66,7 +75,7 @@ class _AvgPool(_Pool):
     """The mean of each window.
 
     x (N, C, *S) or (C, *S) -> y (N, C, *S'). kernel_size, stride (None: kernel_size), padding: an integer or one per
-    dimension. count_include_pad: padding counts as zeros.
+    dimension. count_include_pad: padding counts as zeros. divisor_override: divide by this number (2 and 3 dimensions).
     """
 
     def __init__(
@@ -75,11 +84,58 @@ class _AvgPool(_Pool):
     ) -> None:  # fmt: skip
         self._set(kernel_size, stride, padding, ceil_mode, data_format)
         self.count_include_pad = count_include_pad
+        self.divisor_override: float | None = None
 
     def forward(self, x: Any) -> Any:
-        pool = (ops.avg_pool1d, ops.avg_pool2d, ops.avg_pool3d)[self.dims - 1]
         options = (self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
-        return pool(x, *options, data_format=self.data_format)
+        if self.dims == 1:
+            return ops.avg_pool1d(x, *options, data_format=self.data_format)
+        pool = ops.avg_pool2d if self.dims == 2 else ops.avg_pool3d
+        return pool(x, *options, self.divisor_override, data_format=self.data_format)
+
+
+class _AvgPoolOfPlanes(_AvgPool):
+    __doc__ = _AvgPool.__doc__
+
+    def __init__(
+        self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+        count_include_pad: bool = True, divisor_override: float | None = None, *, data_format: str = "channels_first",
+    ) -> None:  # fmt: skip
+        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad, data_format=data_format)
+        self.divisor_override = divisor_override
+
+
+class _LPPool(_Pool):
+    """(sum of x^norm_type)^(1/norm_type) of each window.
+
+    x (N, C, *S) or (C, *S) -> y (N, C, *S'). kernel_size, stride (None: kernel_size): an integer or one per dimension.
+    """
+
+    def __init__(
+        self, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False,
+        *, data_format: str = "channels_first",
+    ) -> None:  # fmt: skip
+        self._set(kernel_size, stride, 0, ceil_mode, data_format)
+        self.norm_type = norm_type
+
+    def forward(self, x: Any) -> Any:
+        pool = (ops.lp_pool1d, ops.lp_pool2d, ops.lp_pool3d)[self.dims - 1]
+        return pool(x, self.norm_type, self.kernel_size, self.stride, self.ceil_mode, data_format=self.data_format)
+
+
+class _MaxUnpool(_Pool):
+    """The elements of a MaxPool back in their places, zeros between them; layer(x, indices, output_size=None).
+
+    x and the indices that MaxPool returned (N, C, *S') or (C, *S') -> y (N, C, *S), S being output_size (None: what the
+    windows cover).
+    """
+
+    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0) -> None:
+        self._set(kernel_size, stride, padding, False, "channels_first")
+
+    def forward(self, x: Any, indices: Any, output_size: Any = None) -> Any:
+        unpool = (ops.max_unpool1d, ops.max_unpool2d, ops.max_unpool3d)[self.dims - 1]
+        return unpool(x, follow(indices, x), self.kernel_size, self.stride, self.padding, output_size)
 
 
 class _AdaptivePool(Module):
@@ -99,11 +155,16 @@ class _AdaptiveMaxPool(_AdaptivePool):
     """The largest element of each of the windows that an output of the given size has.
 
     x (N, C, *S) or (C, *S) -> y (N, C, *output_size). output_size: an integer or one per dimension; None keeps a size.
+    return_indices: (y, where in S each of its elements was).
     """
+
+    def __init__(self, output_size: Any, return_indices: bool = False, *, data_format: str = "channels_first") -> None:
+        super().__init__(output_size, data_format=data_format)
+        self.return_indices = return_indices
 
     def forward(self, x: Any) -> Any:
         pool = (ops.adaptive_max_pool1d, ops.adaptive_max_pool2d, ops.adaptive_max_pool3d)[self.dims - 1]
-        return pool(x, self.output_size, data_format=self.data_format)
+        return pool(x, self.output_size, self.return_indices, data_format=self.data_format)
 
 
 class _AdaptiveAvgPool(_AdaptivePool):
@@ -137,12 +198,12 @@ class AvgPool1d(_AvgPool):
     dims = 1
 
 
-class AvgPool2d(_AvgPool):
+class AvgPool2d(_AvgPoolOfPlanes):
     __doc__ = _AvgPool.__doc__
     dims = 2
 
 
-class AvgPool3d(_AvgPool):
+class AvgPool3d(_AvgPoolOfPlanes):
     __doc__ = _AvgPool.__doc__
     dims = 3
 
@@ -174,4 +235,34 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPool):
 
 class AdaptiveAvgPool3d(_AdaptiveAvgPool):
     __doc__ = _AdaptiveAvgPool.__doc__
+    dims = 3
+
+
+class LPPool1d(_LPPool):
+    __doc__ = _LPPool.__doc__
+    dims = 1
+
+
+class LPPool2d(_LPPool):
+    __doc__ = _LPPool.__doc__
+    dims = 2
+
+
+class LPPool3d(_LPPool):
+    __doc__ = _LPPool.__doc__
+    dims = 3
+
+
+class MaxUnpool1d(_MaxUnpool):
+    __doc__ = _MaxUnpool.__doc__
+    dims = 1
+
+
+class MaxUnpool2d(_MaxUnpool):
+    __doc__ = _MaxUnpool.__doc__
+    dims = 2
+
+
+class MaxUnpool3d(_MaxUnpool):
+    __doc__ = _MaxUnpool.__doc__
     dims = 3

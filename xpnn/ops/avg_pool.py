@@ -1,7 +1,8 @@
-"""avg_pool: the mean of a sliding window; avg_pool1d, 2d and 3d take torch's arguments."""
+"""avg_pool: the mean of a sliding window; avg_pool1d, 2d and 3d take torch's arguments; lp_pool1d, 2d and 3d."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..cpu import avg_pool as cpu
@@ -10,9 +11,10 @@ from ..cuda import avg_pool as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._checks import check_floating, check_number
+from ._norm import power
 from ._windows import Pairs, batched, first_axis, fitting_sizes, pad, per_axis, pooling_padding, taps
 
-__all__ = ["avg_pool", "avg_pool1d", "avg_pool2d", "avg_pool3d"]
+__all__ = ["avg_pool", "avg_pool1d", "avg_pool2d", "avg_pool3d", "lp_pool1d", "lp_pool2d", "lp_pool3d"]
 
 
 def reference(
@@ -107,3 +109,41 @@ def _avg_pool(
         data_format=data_format,
     )
     return y if had_batch else xp.squeeze(y, axis=0)
+
+
+# ---- by powers
+
+
+def lp_pool1d(
+    x: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False, *, data_format: str = "channels_first"
+) -> Any:  # fmt: skip
+    """(sum of x^p)^(1/p) of windows over one axis, p being norm_type: x (N, C, L) or (C, L) -> y (N, C, O) or (C, O)."""
+    return _lp_pool(1, x, norm_type, kernel_size, stride, ceil_mode, data_format)
+
+
+def lp_pool2d(
+    x: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False, *, data_format: str = "channels_first"
+) -> Any:  # fmt: skip
+    """(sum of x^p)^(1/p) of windows over two axes, p being norm_type; its slope is 0 where the sum is.
+
+    x (N, C, H, W) or (C, H, W) -> y. As in torch, windows that ceil_mode adds count as if they were full: the mean of what
+    they see, times the size of a window.
+    """
+    return _lp_pool(2, x, norm_type, kernel_size, stride, ceil_mode, data_format)
+
+
+def lp_pool3d(
+    x: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False, *, data_format: str = "channels_first"
+) -> Any:  # fmt: skip
+    """(sum of x^p)^(1/p) of windows over three axes, p being norm_type: x (N, C, D, H, W) or (C, D, H, W) -> y."""
+    return _lp_pool(3, x, norm_type, kernel_size, stride, ceil_mode, data_format)
+
+
+def _lp_pool(
+    axes: int, x: Any, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool, data_format: str
+) -> Any:
+    if not norm_type > 0:
+        raise ValueError(f"norm_type: expected more than 0, got {norm_type}")
+    kernel = per_axis("kernel_size", kernel_size, axes)
+    mean = _avg_pool(axes, x**norm_type, kernel, stride, 0, ceil_mode, True, None, data_format)
+    return power(namespace(x), mean * math.prod(kernel), 1 / norm_type)

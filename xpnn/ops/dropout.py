@@ -1,7 +1,8 @@
-"""Dropout with a mask from counter-based random numbers."""
+"""Dropout of elements and of whole channels, with masks from counter-based random numbers."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .. import random
@@ -12,7 +13,9 @@ from ..namespace.libraries import array_device, raw_namespace
 from ..primitive import Primitive
 from ._checks import check_floating, check_number
 
-__all__ = ["dropout"]
+__all__ = ["alpha_dropout", "dropout", "feature_alpha_dropout", "feature_dropout"]
+
+_LEAST = -1.7580993408473766  # of selu: minus scale * alpha
 
 
 def dropout(x: Any, p: float = 0.5, *, key: random.Key) -> Any:
@@ -21,13 +24,35 @@ def dropout(x: Any, p: float = 0.5, *, key: random.Key) -> Any:
     x (...) floating point -> y of the same shape and dtype. The mask depends on the key and the shape alone: it is the same
     on every library and device.
     """
-    check_number("p", p)
-    if not 0 <= p <= 1:
-        raise ValueError(f"p: expected a probability in [0, 1], got {p}")
+    _check(p)
     if not isinstance(key, random.Key):
         raise TypeError(f"key: expected a Key of xpnn.random, got {type(key).__name__}")
     check_floating("x", x)
     return masked(x, p=p, key=key)
+
+
+def feature_dropout(x: Any, p: float = 0.5, *, key: random.Key) -> Any:
+    """x with each channel of each sample zeroed with probability p and the others divided by 1 - p (Tompson et al. 2015).
+
+    x (N, C, *S) -> y of the same shape; the mask is that of dropout for the shape (N, C).
+    """
+    _check(p)
+    raw = unbox(x)
+    ones = raw_namespace(raw).ones(_features(raw.shape), dtype=raw.dtype, device=array_device(raw))
+    return namespace(x).multiply(x, masked(ones, p=p, key=key))
+
+
+def alpha_dropout(x: Any, p: float = 0.5, *, key: random.Key) -> Any:
+    """x with elements set to selu's least value with probability p, then scaled and shifted (Klambauer et al. 2017).
+
+    x (...) of mean 0 and variance 1 -> y of the same shape, mean and variance; for p = 1 zeros. The mask is that of dropout.
+    """
+    return _alpha_dropout(x, tuple(x.shape), p, key)
+
+
+def feature_alpha_dropout(x: Any, p: float = 0.5, *, key: random.Key) -> Any:
+    """alpha_dropout of whole channels: x (N, C, *S) -> y of the same shape; the mask is that of dropout for (N, C)."""
+    return _alpha_dropout(x, _features(x.shape), p, key)
 
 
 def reference(x: Any, *, p: float, key: random.Key) -> Any:
@@ -43,3 +68,28 @@ def reference(x: Any, *, p: float, key: random.Key) -> Any:
 
 masked = Primitive(reference, name="dropout")
 masked.add("cupy", cuda)
+
+
+def _alpha_dropout(x: Any, shape: tuple[int, ...], p: float, key: random.Key) -> Any:
+    """alpha_dropout with a mask of a shape that broadcasts to that of x."""
+    _check(p)
+    if p == 1:
+        return x * 0.0
+    raw = unbox(x)
+    mask = random.dropout_mask(key, shape, 1 - p, xp=raw_namespace(raw), device=array_device(raw))
+    scale = 1 / math.sqrt((1 - p) * (1 + p * _LEAST**2))
+    kept = raw_namespace(raw).astype(mask, raw.dtype)
+    return namespace(x).multiply(x, kept * scale) + ((1 - kept) - p) * (_LEAST * scale)
+
+
+def _features(shape: Any) -> tuple[int, ...]:
+    """One number for each channel of each sample."""
+    if len(shape) < 2:
+        raise ValueError(f"x: expected shape (N, C, *S), got {tuple(shape)}")
+    return (*shape[:2], *(1,) * (len(shape) - 2))
+
+
+def _check(p: float) -> None:
+    check_number("p", p)
+    if not 0 <= p <= 1:
+        raise ValueError(f"p: expected a probability in [0, 1], got {p}")
