@@ -170,7 +170,7 @@ def test_errors_name_the_argument() -> None:
         nn.LSTM(4, 3, proj_size=1.0)
     layer, x = nn.LSTM(4, 3, proj_size=2), numbers(5, 2, 4).astype("float32")
     assert repr(layer) == "LSTM(4, 3, proj_size=2)"
-    with pytest.raises(ValueError, match=r"LSTM: the initial state has shape \(1, 2, 3\), expected \(1, 2, 2\)"):
+    with pytest.raises(ValueError, match=r"LSTM: the initial state h0 has shape \(1, 2, 3\), expected \(1, 2, 2\)"):
         layer(x, (np.zeros((1, 2, 3)), np.zeros((1, 2, 3))))
     with pytest.raises(
         ValueError, match=r"LSTM: reset: expected booleans of shape \(5, 2\), got bool of shape \(2, 5\)"
