@@ -208,3 +208,12 @@ X, W = np.ones((2, 4, 5, 5)), np.ones((6, 4, 3, 3))
 def test_errors_name_the_argument(args: Any, options: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ops.conv2d(*args, **options)
+
+
+def test_one_tap_whose_stride_makes_up_for_the_padding() -> None:
+    """As many outputs as inputs, and yet not the same places."""
+    x, w = np.arange(1.0, 4.0).reshape(1, 1, 3), np.full((1, 1, 1), 2.0)
+    options = {"stride": (2,), "padding": ((1, 1),), "dilation": (1,)}
+    expected = ops.conv.reference(x, w, **options)
+    assert expected.shape == x.shape
+    np.testing.assert_array_equal(ops.conv(x, w, **options), expected)

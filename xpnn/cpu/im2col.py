@@ -52,7 +52,7 @@ class Geometry:
 
     @cached_property
     def is_pointwise(self) -> bool:
-        return self.out == self.sizes and prod(self.kernel) == 1
+        return self.out == self.padded and prod(self.kernel) == 1
 
     def blocks(self, itemsize: int) -> Iterator[Block]:
         """The parts in which the work is done: images and groups whose matrices fit into the cache, of each all places."""
