@@ -166,9 +166,9 @@ def test_who_computes() -> None:
     turing, ampere = (
         SimpleNamespace(dtype=x.dtype, device=SimpleNamespace(compute_capability=c)) for c in ("75", "80")
     )
-    assert conv._family(x) is conv._family(ampere) is conv_float
+    assert conv.family_of(x) is conv.family_of(ampere) is conv_float
     for precision in LOWER:
         with xpnn.precision(precision):
-            assert conv._family(x) is conv._family(ampere) is conv_tf32.KINDS[precision]
-            assert conv._family(turing) is conv_float
-            assert conv._family(x.astype(np.float16)) is conv_half.KINDS["float16"]
+            assert conv.family_of(x) is conv.family_of(ampere) is conv_tf32.KINDS[precision]
+            assert conv.family_of(turing) is conv_float
+            assert conv.family_of(x.astype(np.float16)) is conv_half.KINDS["float16"]
