@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ def atomic_write(path: str | os.PathLike[str], content: bytes | Iterable[Any]) -
     returns, the file and its name are on the disk, as far as the system tells the truth. Raises OSError, with the path in
     it, if the folder is missing or cannot be written to.
     """
+    import tempfile  # not at the import of xpnn: it brings a dozen modules of compression along
+
     path = Path(path)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:

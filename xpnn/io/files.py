@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -75,6 +74,8 @@ def _found(path: str | os.PathLike[str]) -> str:
 
 def _npz(arrays: Mapping[str, np.ndarray[Any, Any]], metadata: Mapping[str, str]) -> bytes:
     """What np.savez writes, for any names, and nothing that would have to be pickled."""
+    import zipfile
+
     if short := [name for name, x in arrays.items() if is_bfloat16(x)]:
         raise ValueError(f"{', '.join(short)} bfloat16: no dtype of an .npz file, but of a .safetensors file")
     words = {_WORDS: np.frombuffer(json.dumps(dict(metadata)).encode(), np.uint8)} if metadata else {}
