@@ -9,7 +9,6 @@
 // Sums are in float and in a fixed order: the same input gives the same bits.
 // Three ways: single elements (V = 1), vectors of V channels where these come last, spans through shared memory where they come first.
 
-#include "spans.cuh"
 #include "storage.cuh"
 #include "windows.cuh"
 
@@ -33,11 +32,19 @@ __device__ __forceinline__ float count(const Axis& axis, int o, int front, int b
     return float(min(axis.end(o), axis.size + back) - max(axis.begin(o), -front));
 }
 
-// What the sum over window (o, p, q) is divided by.
+// What the sum over window (o, p, q) is divided by; the part of o and p is that of all windows of a row.
+template <class A>
+__device__ __forceinline__ float divisor_of_row(const A& a, const Axis& d, const Axis& h, int o, int p) {
+    return a.divisor != 0.0f ? a.divisor : count(d, o, a.front_d, a.back_d) * count(h, p, a.front_h, a.back_h);
+}
+template <class A>
+__device__ __forceinline__ float divisor_of(const A& a, float row, const Axis& w, int q) {
+    return a.divisor != 0.0f ? row : row * count(w, q, a.front_w, a.back_w);
+}
 template <class A>
 __device__ __forceinline__ float divisor_of(const A& a, const Axis& d, const Axis& h, const Axis& w, int o, int p, int q) {
     if (a.divisor != 0.0f) return a.divisor;
-    return count(d, o, a.front_d, a.back_d) * count(h, p, a.front_h, a.back_h) * count(w, q, a.front_w, a.back_w);
+    return divisor_of(a, divisor_of_row(a, d, h, o, p), w, q);
 }
 
 template <class T, int V>
@@ -106,9 +113,10 @@ __global__ void __launch_bounds__(THREADS, BLOCKS) avg_pool_backward(const __gri
         for (int u = 0; u < P; ++u) windows[u] = a.source + (readable(first, u, a.outer) * out + at.channel) * V;
         for (int i = first_d; i <= last_d; ++i) {
             for (int j = first_h; j <= last_h; ++j) {
+                const float of_row = divisor_of_row(a, d, h, i, j);
 #pragma unroll 1
                 for (int k = first_w; k <= last_w; ++k) {
-                    const float scale = 1.0f / divisor_of(a, d, h, w, i, j, k);
+                    const float scale = 1.0f / divisor_of(a, of_row, w, k);
                     const long long window = (long long)(((i * h.out + j) * w.out + k) * a.inner) * V;
                     Vector<T, V> g[P];
 #pragma unroll
@@ -135,17 +143,8 @@ template <class T>
 __global__ void __launch_bounds__(THREADS, SPAN_BLOCKS) avg_pool_forward_span(const __grid_constant__ AvgArguments<T> a) {
     extern __shared__ __align__(16) unsigned char memory[];
     const Axis d = depth(a), h = height(a), w = width(a);
-    const int source_row = h.size * w.size;
-    const Span s = span_of<true>(a, d, source_row, h.out * w.out);
-    T* x = reinterpret_cast<T*>(memory) + lead(a.source + s.source);
-    T* y = reinterpret_cast<T*>(memory + a.source_room) + lead(a.target + s.target);
-    move<THREADS>(x, a.source + s.source, s.sources);
-    __syncthreads();
-
-    for (int e = int(threadIdx.x); e < s.targets; e += THREADS) {
-        const Element at = element(a, s, e, d.out, h.out, w.out);
+    over_span<true, T>(a, span_of<true>(a, d, h, w), d, h, w, memory, [&](int, const Element& at, const T* x, int plane) {
         const Taps in_d(d, at.d), in_h(h, at.h), in_w(w, at.w);
-        const int plane = (at.plane * d.size - s.first_source) * source_row;
         float sum = 0.0f;
         for (int i = in_d.first; i < in_d.last; ++i) {
             for (int j = in_h.first; j < in_h.last; ++j) {
@@ -154,38 +153,26 @@ __global__ void __launch_bounds__(THREADS, SPAN_BLOCKS) avg_pool_forward_span(co
                 for (int k = in_w.first; k < in_w.last; ++k) sum += to_float(x[row + k]);
             }
         }
-        store_float(y + e, sum / divisor_of(a, d, h, w, at.d, at.h, at.w));
-    }
-    __syncthreads();
-    move<THREADS>(a.target + s.target, y, s.targets);
+        return sum / divisor_of(a, d, h, w, at.d, at.h, at.w);
+    });
 }
 
 template <class T>
 __global__ void __launch_bounds__(THREADS, SPAN_BLOCKS) avg_pool_backward_span(const __grid_constant__ AvgArguments<T> a) {
     extern __shared__ __align__(16) unsigned char memory[];
     const Axis d = depth(a), h = height(a), w = width(a);
-    const int source_row = h.out * w.out;
-    const Span s = span_of<false>(a, d, source_row, h.size * w.size);
-    T* g = reinterpret_cast<T*>(memory) + lead(a.source + s.source);
-    T* dx = reinterpret_cast<T*>(memory + a.source_room) + lead(a.target + s.target);
-    move<THREADS>(g, a.source + s.source, s.sources);
-    __syncthreads();
-
-    for (int e = int(threadIdx.x); e < s.targets; e += THREADS) {
-        const Element at = element(a, s, e, d.size, h.size, w.size);
-        const int plane = (at.plane * d.out - s.first_source) * source_row;
+    over_span<false, T>(a, span_of<false>(a, d, h, w), d, h, w, memory, [&](int, const Element& at, const T* g, int plane) {
         const int first_w = w.first_window(at.w), last_w = w.last_window(at.w);
         float sum = 0.0f;
         for (int i = d.first_window(at.d); i <= d.last_window(at.d); ++i) {
             for (int j = h.first_window(at.h); j <= h.last_window(at.h); ++j) {
+                const float of_row = divisor_of_row(a, d, h, i, j);
 #pragma unroll 1
                 for (int k = first_w; k <= last_w; ++k) {
-                    sum += to_float(g[plane + (i * h.out + j) * w.out + k]) * (1.0f / divisor_of(a, d, h, w, i, j, k));
+                    sum += to_float(g[plane + (i * h.out + j) * w.out + k]) * (1.0f / divisor_of(a, of_row, w, k));
                 }
             }
         }
-        store_float(dx + e, sum);
-    }
-    __syncthreads();
-    move<THREADS>(a.target + s.target, dx, s.targets);
+        return sum;
+    });
 }

@@ -9,7 +9,6 @@
 // Each element of dx looks at the windows that see it, in a fixed order: no atomics, the same input gives the same bits.
 // Three ways: single elements (V = 1), vectors of V channels where these come last, spans through shared memory where they come first.
 
-#include "spans.cuh"
 #include "storage.cuh"
 #include "windows.cuh"
 
@@ -164,22 +163,20 @@ __global__ void __launch_bounds__(THREADS, BLOCKS) max_pool_backward(const __gri
     }
 }
 
+// Where the marks of a span lie in shared memory, that begin at `first`.
+template <class A, class Mark>
+__device__ __forceinline__ Mark* marks_of(const A& a, unsigned char* memory, const Mark* first) {
+    return reinterpret_cast<Mark*>(memory + a.source_room + a.target_room) + lead(first);
+}
+
 template <class T, class Mark>
 __global__ void __launch_bounds__(THREADS, SPAN_BLOCKS) max_pool_forward_span(const __grid_constant__ MaxArguments<T, Mark> a) {
     extern __shared__ __align__(16) unsigned char memory[];
     const Axis d = depth(a), h = height(a), w = width(a);
-    const int source_row = h.size * w.size;
-    const Span s = span_of<true>(a, d, source_row, h.out * w.out);
-    T* x = reinterpret_cast<T*>(memory) + lead(a.source + s.source);
-    T* y = reinterpret_cast<T*>(memory + a.source_room) + lead(a.target + s.target);
-    Mark* marks = reinterpret_cast<Mark*>(memory + a.source_room + a.target_room) + lead(a.mark + s.target);
-    move<THREADS>(x, a.source + s.source, s.sources);
-    __syncthreads();
-
-    for (int e = int(threadIdx.x); e < s.targets; e += THREADS) {
-        const Element at = element(a, s, e, d.out, h.out, w.out);
+    const Span s = span_of<true>(a, d, h, w);
+    Mark* marks = marks_of(a, memory, static_cast<const Mark*>(a.mark + s.target));
+    over_span<true, T>(a, s, d, h, w, memory, [&](int e, const Element& at, const T* x, int plane) {
         const Taps in_d(d, at.d), in_h(h, at.h), in_w(w, at.w);
-        const int plane = (at.plane * d.size - s.first_source) * source_row;
         float best = __int_as_float(0xff800000);  // -inf
         int mark = 0;
         for (int i = in_d.first; i < in_d.last; ++i) {
@@ -195,11 +192,9 @@ __global__ void __launch_bounds__(THREADS, SPAN_BLOCKS) max_pool_forward_span(co
                 }
             }
         }
-        store_float(y + e, best);
         marks[e] = Mark(mark);
-    }
-    __syncthreads();
-    move<THREADS>(a.target + s.target, y, s.targets);
+        return best;
+    });
     if (a.mark != nullptr) move<THREADS>(a.mark + s.target, marks, s.targets);
 }
 
@@ -207,18 +202,10 @@ template <class T, class Mark>
 __global__ void __launch_bounds__(THREADS, SPAN_BLOCKS) max_pool_backward_span(const __grid_constant__ MaxArguments<T, const Mark> a) {
     extern __shared__ __align__(16) unsigned char memory[];
     const Axis d = depth(a), h = height(a), w = width(a);
-    const int source_row = h.out * w.out;
-    const Span s = span_of<false>(a, d, source_row, h.size * w.size);
-    T* g = reinterpret_cast<T*>(memory) + lead(a.source + s.source);
-    T* dx = reinterpret_cast<T*>(memory + a.source_room) + lead(a.target + s.target);
-    Mark* marks = reinterpret_cast<Mark*>(memory + a.source_room + a.target_room) + lead(a.mark + s.source);
-    move<THREADS>(g, a.source + s.source, s.sources);
+    const Span s = span_of<false>(a, d, h, w);
+    Mark* marks = marks_of(a, memory, a.mark + s.source);
     move<THREADS>(marks, a.mark + s.source, s.sources);
-    __syncthreads();
-
-    for (int e = int(threadIdx.x); e < s.targets; e += THREADS) {
-        const Element at = element(a, s, e, d.size, h.size, w.size);
-        const int plane = (at.plane * d.out - s.first_source) * source_row;
+    over_span<false, T>(a, s, d, h, w, memory, [&](int, const Element& at, const T* g, int plane) {
         const int first_w = w.first_window(at.w), last_w = w.last_window(at.w);
         float sum = 0.0f;
         for (int i = d.first_window(at.d); i <= d.last_window(at.d); ++i) {
@@ -235,8 +222,6 @@ __global__ void __launch_bounds__(THREADS, SPAN_BLOCKS) max_pool_backward_span(c
                 }
             }
         }
-        store_float(dx + e, sum);
-    }
-    __syncthreads();
-    move<THREADS>(a.target + s.target, dx, s.targets);
+        return sum;
+    });
 }

@@ -11,6 +11,8 @@
 // is counted along an axis; offsets of planes are 64 bits wide.
 #pragma once
 
+#include "spans.cuh"
+
 constexpr int THREADS = 256;
 
 // Of a multiprocessor at least; without this the compiler took fewer registers on some targets, and spilled.
@@ -121,9 +123,10 @@ struct Span {
     int first_source, first_target;  // rows
 };
 
-// source_row, target_row: elements of a row of each.
 template <bool FORWARD, class A>
-__device__ __forceinline__ Span span_of(const A& a, const Axis& d, int source_row, int target_row) {
+__device__ __forceinline__ Span span_of(const A& a, const Axis& d, const Axis& h, const Axis& w) {
+    const int outputs = h.out * w.out, inputs = h.size * w.size;  // of a row
+    const int source_row = FORWARD ? inputs : outputs, target_row = FORWARD ? outputs : inputs;
     const int extent = FORWARD ? d.out : d.size, other = FORWARD ? d.size : d.out;
     const long long plane = (long long)(int(blockIdx.x) / a.bands) * a.planes;
     const int planes = int(min((long long)a.planes, a.outer - plane));
@@ -147,10 +150,29 @@ struct Element {
     int plane, d, h, w;
 };
 
-template <class A>
-__device__ __forceinline__ Element element(const A& a, const Span& s, int e, int extent_d, int extent_h, int extent_w) {
+template <bool FORWARD, class A>
+__device__ __forceinline__ Element element(const A& a, const Span& s, int e, const Axis& d, const Axis& h, const Axis& w) {
+    const int extent_d = FORWARD ? d.out : d.size, extent_h = FORWARD ? h.out : h.size, extent_w = FORWARD ? w.out : w.size;
     const int plane = quotient(e, extent_d * extent_h * extent_w, a.by_plane);
     const int rest = e - plane * extent_d * extent_h * extent_w;
     const int row = quotient(rest, extent_w, a.by_w), slice = quotient(row, extent_h, a.by_h);
     return {plane, s.first_target + slice, row - slice * extent_h, rest - row * extent_w};
+}
+
+// Brings the source of a span into shared memory, stores what each(e, element, source, where its plane begins there) gives for element e of the target, and
+// brings that back. What the block wrote into shared memory before is there in `each`, and what `each` wrote there is behind it.
+template <bool FORWARD, class T, class A, class Each>
+__device__ __forceinline__ void over_span(
+    const A& a, const Span& s, const Axis& d, const Axis& h, const Axis& w, unsigned char* memory, const Each& each) {
+    T* source = reinterpret_cast<T*>(memory) + lead(a.source + s.source);
+    T* target = reinterpret_cast<T*>(memory + a.source_room) + lead(a.target + s.target);
+    move<THREADS>(source, a.source + s.source, s.sources);
+    __syncthreads();
+    const int row = FORWARD ? h.size * w.size : h.out * w.out;
+    for (int e = int(threadIdx.x); e < s.targets; e += THREADS) {
+        const Element at = element<FORWARD>(a, s, e, d, h, w);
+        store_float(target + e, each(e, at, source, (at.plane * (FORWARD ? d.size : d.out) - s.first_source) * row));
+    }
+    __syncthreads();
+    move<THREADS>(a.target + s.target, target, s.targets);
 }

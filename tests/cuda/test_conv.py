@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from xpnn import ops
-from xpnn.cuda import conv, conv_float, conv_tensor
+from xpnn.cuda import conv, conv_shape
 from xpnn.gradients import vjp
 from xpnn.primitive import Primitive
 from xpnn.testing import check_primitive
@@ -126,8 +126,7 @@ def test_it_agrees_with_the_reference(emulator: Emulator, primitive: Primitive) 
 @pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
 def test_the_large_tile(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, dtype: str, last: bool) -> None:
     """Chosen where there are blocks enough for a whole GPU; here for two, of a shape that no other test has."""
-    monkeypatch.setattr(conv_float, "_ENOUGH_BLOCKS", 1)
-    monkeypatch.setattr(conv_tensor, "_ENOUGH_BLOCKS", 1)
+    monkeypatch.setattr(conv_shape, "_ENOUGH_BLOCKS", 1)
     arrays, static = case((1, 6, 12, 11), 67, (2, 3), last=last)
     y, _ = conv.forward(*(a if a is None else a.astype(DTYPES[dtype]) for a in arrays), **static, need=(False,) * 3)
     assert "128, 64, " in emulator.launched[-1].entry

@@ -13,7 +13,8 @@ import pytest
 from tests.emulator import SCHEDULES
 from xpnn import ops
 from xpnn.cuda import conv_depthwise
-from xpnn.cuda.conv_depthwise import Geometry, dx_launch, forward_launch, weight_launches
+from xpnn.cuda.conv_depthwise import dx_launch, forward_launch, weight_launches
+from xpnn.cuda.conv_depthwise_shape import Geometry, geometry_of
 from xpnn.gradients import vjp
 from xpnn.primitive import Primitive
 from xpnn.testing import check_primitive
@@ -260,7 +261,7 @@ def test_badly_aligned_arrays(emulator: Emulator, dtype: str) -> None:
     for own, a in zip(off, [x, weight, bias, y], strict=True):
         own[...] = a
     off[3][...] = 0
-    geometry = conv_depthwise._geometry(x.shape, weight.shape, static["stride"], static["padding"], static["dilation"])
+    geometry = geometry_of(x.shape, weight.shape, static["stride"], static["padding"], static["dilation"])
     found = forward_launch(dtype, geometry, True)
     assert found.numbers["vector"] == 1
     conv_depthwise._gather(found, off[3], *off[:3])
@@ -317,7 +318,7 @@ def test_ops_conv_has_it_for_cupy() -> None:
 def geometry(batch: int, channels: int, multiplier: int, size: int, taps: int, stride: int = 1) -> Geometry:
     shape = (batch, channels, size, size)
     around = ((taps // 2, taps // 2),) * 2
-    return conv_depthwise._geometry(shape, (channels * multiplier, 1, taps, taps), (stride,) * 2, around, (1, 1))
+    return geometry_of(shape, (channels * multiplier, 1, taps, taps), (stride,) * 2, around, (1, 1))
 
 
 def test_a_plan_counts_the_bytes_that_must_move() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import xpnn
-from xpnn.cuda import conv, conv_float, conv_half, conv_tensor, conv_tf32
+from xpnn.cuda import conv, conv_float, conv_half, conv_shape, conv_tf32
 
 from .emulated import Emulator, emulating
 from .test_conv import CASES, case, expected, gradient, ours
@@ -47,7 +47,7 @@ def test_sums_of_small_integers_are_exact(emulator: Emulator, name: str, precisi
 
 @pytest.mark.parametrize("precision", LOWER)
 def test_the_large_tile(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
-    monkeypatch.setattr(conv_tensor, "_ENOUGH_BLOCKS", 1)
+    monkeypatch.setattr(conv_shape, "_ENOUGH_BLOCKS", 1)
     arrays, static = case((1, 6, 12, 11), 67, (2, 3), last=precision == "high")
     with xpnn.precision(precision):
         y, _ = conv.forward(*arrays, **static, need=(False,) * 3)

@@ -29,7 +29,10 @@ def test_the_size_of_a_transposed_convolution_can_be_chosen(size: tuple[int, ...
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: nn.ConvTranspose2d(4, 3, 3, groups=2), "groups: 2 divides not both"),
+        (
+            lambda: nn.ConvTranspose2d(4, 3, 3, groups=2),
+            "groups: expected a divisor of in_channels 4 and out_channels 3, got 2",
+        ),
         (lambda: nn.ConvTranspose2d(4, 3, 3, padding_mode="reflect"), 'padding_mode: expected "zeros"'),
         (lambda: nn.ConvTranspose2d(4, 3, 3)(np.ones((1, 4, 5, 5), np.float32), (5,)), "output_size: expected 2 sizes"),
         (

@@ -15,7 +15,7 @@ import numpy as np
 
 from .dtypes import refuse_dtypes
 
-__all__ = ["backward", "broadcasts", "forward", "refusal"]
+__all__ = ["backward", "broadcasts", "default_scale", "forward", "hidden_score", "refusal", "refuse_arguments"]
 
 _BLOCK = 2**19  # scores that are held at a time
 Block = tuple[slice, slice, slice]  # of the first axis, the queries and the keys
@@ -26,10 +26,18 @@ def broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
     return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(shape[::-1], to[::-1], strict=False))
 
 
-def refusal(
-    q: Any, k: Any, v: Any, attn_mask: Any, *, is_causal: bool = False, dropout: float = 0.0,
-    scale: Any = None, key: Any = None,
-) -> str | None:  # fmt: skip
+def default_scale(q: Any) -> float:
+    """What the scores are multiplied with: 1 over the root of the width of q (..., T, E)."""
+    return 1 / math.sqrt(max(q.shape[-1], 1))
+
+
+def hidden_score(dtype: Any) -> float:
+    """A score, in the range of the dtype, whose exponential is 0 beside that of any other."""
+    return -(2.0**15) if "float16" in str(dtype) and "bfloat16" not in str(dtype) else -(2.0**100)
+
+
+def refuse_arguments(q: Any, k: Any, v: Any, attn_mask: Any, scale: Any) -> str | None:
+    """What is wrong with the arrays, whatever the library, in words."""
     if q is None or k is None or v is None:
         return "absent arrays"
     if scale is not None and not isinstance(scale, Real):
@@ -40,16 +48,24 @@ def refusal(
         return "shapes"
     if attn_mask is not None and not broadcasts(attn_mask.shape, (*q.shape[:-1], k.shape[-2])):
         return "shape of attn_mask"
-    if dropout != 0:
-        return f"dropout {dropout}"
-    return refuse_dtypes(q, k, v, None if attn_mask is None or attn_mask.dtype == np.bool else attn_mask)
+    return None
+
+
+def refusal(
+    q: Any, k: Any, v: Any, attn_mask: Any, *, is_causal: bool = False, dropout: float = 0.0,
+    scale: Any = None, key: Any = None,
+) -> str | None:  # fmt: skip
+    why = refuse_arguments(q, k, v, attn_mask, scale)
+    if why is None and dropout != 0:
+        why = f"dropout {dropout}"
+    return why or refuse_dtypes(q, k, v, None if attn_mask is None or attn_mask.dtype == np.bool else attn_mask)
 
 
 def forward(
     q: Any, k: Any, v: Any, attn_mask: Any, *, is_causal: bool = False, dropout: float = 0.0,
     scale: float | None = None, key: Any = None, need: tuple[bool, ...],
 ) -> tuple[Any, Any]:  # fmt: skip
-    scale = 1 / math.sqrt(max(q.shape[-1], 1)) if scale is None else float(scale)
+    scale = default_scale(q) if scale is None else float(scale)
     shapes = [None if x is None else x.shape for x in (q, k, v, attn_mask)]
     shape = (*q.shape[:-1], v.shape[-1])
     q, k, v = (x[None] if x.ndim == 2 else x for x in (q, k, v))

@@ -17,7 +17,7 @@ from .dtypes import refuse_dtypes
 from .im2col import Columns, Geometry, Slab, geometry, rows
 from .windows import Pairs
 
-__all__ = ["backward", "empty", "forward", "refusal", "sweep"]
+__all__ = ["backward", "empty", "first", "forward", "refusal", "sweep"]
 
 # Images with fewer positions than this are put side by side into one matrix: a product with few columns is slow.
 # So are those with fewer positions than filters for dweight, a sum over positions.
@@ -42,12 +42,12 @@ def refusal(
         return f"activation {activation}"
     if not 3 <= x.ndim == weight.ndim or groups < 1 or weight.shape[0] % groups:
         return "shapes"
-    first = _first(x, data_format)
-    if first.shape[1] != weight.shape[1] * groups or (bias is not None and bias.shape != weight.shape[:1]):
+    images = first(x, data_format)
+    if images.shape[1] != weight.shape[1] * groups or (bias is not None and bias.shape != weight.shape[:1]):
         return "shapes"
     if 0 in x.shape or 0 in weight.shape:
         return "size 0"
-    if min(geometry(first.shape, weight.shape, stride, padding, dilation, groups).out) < 1:
+    if min(geometry(images.shape, weight.shape, stride, padding, dilation, groups).out) < 1:
         return "a kernel larger than the input"
     return refuse_dtypes(x, weight, bias)
 
@@ -65,8 +65,8 @@ def forward(
     activation: str | None = None,
     need: tuple[bool, ...],
 ) -> tuple[Any, Any]:
-    first = _first(x, data_format)
-    plan = geometry(first.shape, weight.shape, stride, padding, dilation, groups)
+    images = first(x, data_format)
+    plan = geometry(images.shape, weight.shape, stride, padding, dilation, groups)
     y = empty(data_format, (plan.batch, plan.filters, *plan.out), x.dtype)
     w = weight.reshape(groups, -1, plan.depth)
     slabs = plan.slabs(x.itemsize)
@@ -75,7 +75,7 @@ def forward(
     for block in plan.blocks(x.itemsize):
         part = y[block.images, block.filters]
         product, is_view = outputs.matrices(part)
-        source = columns.source(first[block.images, block.channels])
+        source = columns.source(images[block.images, block.channels])
         for slab in slabs:
             np.matmul(w[block.groups], columns.gather(source, slab), outputs.at(product, slab))
         if bias is not None:
@@ -86,12 +86,12 @@ def forward(
     activate(out, activation)
     if True not in need:
         return out, None
-    return out, (first, w, weight.shape, plan, data_format, None if activation is None else out, activation)
+    return out, (images, w, weight.shape, plan, data_format, None if activation is None else out, activation)
 
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
     x, w, shape, plan, data_format, y, activation = residuals
-    g = _first(pulled(g, y, activation), data_format)
+    g = first(pulled(g, y, activation), data_format)
     dx = empty(data_format, x.shape, x.dtype) if need[0] else None
     dweight = np.zeros(shape, x.dtype) if need[1] else None
     if need[0] or need[1]:
@@ -164,7 +164,7 @@ class _Outputs:
         return rows(matrices, (part.shape[1],), len(part), self.plan.out, self.merged)
 
 
-def _first(x: Any, data_format: str) -> Any:
+def first(x: Any, data_format: str) -> Any:
     """x as (N, C, *S)."""
     return x if data_format == "channels_first" else np.moveaxis(x, -1, 1)
 

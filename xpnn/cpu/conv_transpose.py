@@ -11,44 +11,16 @@ from . import conv
 from .activated import ACTIVATIONS, activate, pulled
 from .dtypes import refuse_dtypes
 from .im2col import geometry
-from .windows import Pairs
+from .windows import Pairs, adjoint_padding, fits_output_padding, transposed_sizes
 
-__all__ = ["adjoint_padding", "backward", "forward", "refusal", "transposed_sizes"]
-
-
-def transposed_sizes(
-    sizes: tuple[int, ...],
-    kernel: tuple[int, ...],
-    stride: tuple[int, ...],
-    padding: Pairs,
-    output_padding: tuple[int, ...],
-    dilation: tuple[int, ...],
-) -> tuple[int, ...]:
-    """The sizes of the output; 0 or less where nothing is left."""
-    return tuple(
-        (size - 1) * move - before - after + step * (k - 1) + 1 + more
-        for size, k, move, (before, after), more, step in zip(
-            sizes, kernel, stride, padding, output_padding, dilation, strict=True
-        )
-    )
+__all__ = ["backward", "forward", "refusal", "refuse_arguments"]
 
 
-def adjoint_padding(
-    sizes: tuple[int, ...],
-    out: tuple[int, ...],
-    kernel: tuple[int, ...],
-    stride: tuple[int, ...],
-    padding: Pairs,
-    dilation: tuple[int, ...],
-) -> Pairs:
-    """The padding of the convolution that takes arrays of ``out`` to ``sizes``: before as given, behind what its windows need."""
-    return tuple(
-        (before, (size - 1) * move + step * (k - 1) + 1 - before - places)
-        for size, places, k, move, (before, _), step in zip(sizes, out, kernel, stride, padding, dilation, strict=True)
-    )
+def refusal(x: Any, weight: Any, bias: Any, **options: Any) -> str | None:
+    return refuse_arguments(x, weight, bias, **options) or refuse_dtypes(x, weight, bias)
 
 
-def refusal(
+def refuse_arguments(
     x: Any,
     weight: Any,
     bias: Any,
@@ -61,6 +33,7 @@ def refusal(
     data_format: str = "channels_first",
     activation: str | None = None,
 ) -> str | None:
+    """What is wrong with the arguments, whatever the library, in words."""
     if data_format not in ("channels_first", "channels_last"):
         return f"data_format {data_format}"
     if activation not in ACTIVATIONS:
@@ -75,11 +48,11 @@ def refusal(
     if 0 in x.shape or 0 in weight.shape:
         return "size 0"
     sizes, kernel = (x.shape[1:-1] if last else x.shape[2:]), weight.shape[2:]
-    if any(not 0 <= more < max(pair) for more, *pair in zip(output_padding, stride, dilation, strict=True)):
+    if not fits_output_padding(output_padding, stride, dilation):
         return f"output_padding {output_padding}"
     if min(transposed_sizes(sizes, kernel, stride, padding, output_padding, dilation)) < 1:
         return "nothing left of the output"
-    return refuse_dtypes(x, weight, bias)
+    return None
 
 
 def forward(
@@ -96,7 +69,7 @@ def forward(
     activation: str | None = None,
     need: tuple[bool, ...],
 ) -> tuple[Any, Any]:
-    first = _first(x, data_format)
+    first = conv.first(x, data_format)
     sizes, kernel = first.shape[2:], weight.shape[2:]
     out = transposed_sizes(sizes, kernel, stride, padding, output_padding, dilation)
     pairs = adjoint_padding(sizes, out, kernel, stride, padding, dilation)
@@ -121,7 +94,7 @@ def forward(
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
     x, weight, plan, inside, data_format, y, activation = residuals
-    dz = _first(pulled(g, y, activation), data_format)
+    dz = conv.first(pulled(g, y, activation), data_format)
     db = np.add.reduce(dz, axis=(0, *range(2, dz.ndim))) if need[2] else None
     dz = dz[inside]
     options = {"stride": plan.stride, "padding": plan.padding, "dilation": plan.dilation, "groups": plan.groups}
@@ -132,8 +105,3 @@ def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, An
     if dweight is not None:
         conv.sweep(plan, dz, weight, x, None, dweight.reshape(plan.groups, -1, plan.depth))
     return dx, dweight, db
-
-
-def _first(x: Any, data_format: str) -> Any:
-    """x as (N, C, *S)."""
-    return x if data_format == "channels_first" else np.moveaxis(x, -1, 1)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["Pairs", "output_sizes", "window_counts", "window_slices"]
+__all__ = [
+    "Pairs",
+    "adjoint_padding",
+    "fits_output_padding",
+    "output_sizes",
+    "transposed_sizes",
+    "window_counts",
+    "window_slices",
+]
 
 # (before, after) for each axis
 Pairs = tuple[tuple[int, int], ...]
@@ -16,6 +24,43 @@ def output_sizes(
         (size + before + after - step * (k - 1) - 1) // move + 1
         for size, k, move, (before, after), step in zip(sizes, kernel, stride, padding, dilation, strict=True)
     )
+
+
+def transposed_sizes(
+    sizes: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: Pairs,
+    output_padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> tuple[int, ...]:
+    """The sizes of what a transposed convolution makes; 0 or less where nothing is left."""
+    return tuple(
+        (size - 1) * move - before - after + step * (k - 1) + 1 + more
+        for size, k, move, (before, after), more, step in zip(
+            sizes, kernel, stride, padding, output_padding, dilation, strict=True
+        )
+    )
+
+
+def adjoint_padding(
+    sizes: tuple[int, ...],
+    out: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: Pairs,
+    dilation: tuple[int, ...],
+) -> Pairs:
+    """The padding of the convolution that takes arrays of ``out`` to ``sizes``: before as given, behind what its windows need."""
+    return tuple(
+        (before, (size - 1) * move + step * (k - 1) + 1 - before - places)
+        for size, places, k, move, (before, _), step in zip(sizes, out, kernel, stride, padding, dilation, strict=True)
+    )
+
+
+def fits_output_padding(output_padding: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]) -> bool:
+    """Whether it is less than the stride or the dilation along each axis, as it must be."""
+    return all(0 <= more < max(pair) for more, *pair in zip(output_padding, stride, dilation, strict=True))
 
 
 def window_slices(

@@ -7,37 +7,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
-from ..cpu.attention import broadcasts
+from ..cpu.attention import default_scale, hidden_score, refuse_arguments
 from ..namespace.libraries import raw_namespace
 from ..random import Key
 from . import dropout as dropout_kernel
 from . import softmax
-from .dtypes import dtype_name, refuse_dtypes
+from .dtypes import refuse_dtypes
 from .softmax_tiling import MOST_LENGTH
 
 __all__ = ["backward", "forward", "refusal"]
-
-# A score, in the range of the dtype, whose exponential is 0 beside that of any other.
-HIDDEN = {"float32": -(2.0**100), "float16": -(2.0**15), "bfloat16": -(2.0**100)}
 
 
 def refusal(
     q: Any, k: Any, v: Any, attn_mask: Any, *, is_causal: bool = False, dropout: float = 0.0,
     scale: Any = None, key: Any = None,
 ) -> str | None:  # fmt: skip
-    if q is None or k is None or v is None:
-        return "absent arrays"
-    if scale is not None and not isinstance(scale, Real):
-        return f"scale of {type(scale).__name__}"
-    if q.ndim < 2 or q.ndim != k.ndim or q.shape[:-2] != k.shape[:-2] or q.shape[-1] != k.shape[-1]:
+    why = refuse_arguments(q, k, v, attn_mask, scale)
+    if why is not None:
+        return why
+    if k.shape[-2] > MOST_LENGTH:
         return "shapes"
-    if v.ndim != k.ndim or v.shape[:-1] != k.shape[:-1] or not 0 < k.shape[-2] <= MOST_LENGTH:
-        return "shapes"
-    if attn_mask is not None and not broadcasts(attn_mask.shape, (*q.shape[:-1], k.shape[-2])):
-        return "shape of attn_mask"
     if not 0 <= dropout <= 1 or (dropout and not isinstance(key, Key)):
         return f"dropout {dropout} with a key of {type(key).__name__}"
     return refuse_dtypes(q, k, v, None if attn_mask is None or attn_mask.dtype == bool else attn_mask)
@@ -48,7 +39,7 @@ def forward(
     scale: float | None = None, key: Any = None, need: tuple[bool, ...],
 ) -> tuple[Any, Any]:  # fmt: skip
     xp = raw_namespace(q)
-    scale = 1 / math.sqrt(max(q.shape[-1], 1)) if scale is None else float(scale)
+    scale = default_scale(q) if scale is None else float(scale)
     scores = xp.matmul(_scaled(q.copy(), scale), k.swapaxes(-1, -2))
     allowed = _allowed(xp, scores, attn_mask, is_causal)
     if attn_mask is not None and attn_mask.dtype != bool:
@@ -56,7 +47,7 @@ def forward(
     if allowed is None:
         p = softmax.forward_into(scores, -1, log=False)
     else:  # a row of -inf only would be nan
-        hidden = xp.full((), HIDDEN[dtype_name(scores.dtype)], dtype=scores.dtype)
+        hidden = xp.full((), hidden_score(scores.dtype), dtype=scores.dtype)
         p = softmax.forward_into(xp.where(allowed, scores, hidden), -1, log=False)
         p *= allowed
     kept = dropout_kernel.forward(p, p=dropout, key=key, need=(True,))[0] if dropout else p

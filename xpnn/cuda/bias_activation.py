@@ -16,7 +16,7 @@ from .dtypes import C_TYPES, ITEM_SIZE, dtype_name
 from .launch import launch
 from .plan import Dim, Plan
 
-__all__ = ["ACTIVATIONS", "backward", "backward_plans", "forward_into", "forward_plan", "instantiations"]
+__all__ = ["ACTIVATIONS", "backward", "backward_plans", "forward_into", "forward_plan", "instantiations", "pulled"]
 
 ACTIVATIONS = {None: "Identity", "relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 
@@ -59,6 +59,17 @@ def backward(g: Any, y: Any, activation: str | None, *, dx: bool, db: bool) -> t
     for plan in last:
         launch(plan, plan.layout(db=gradient, sums=sums, chunks=chunks, columns=columns))
     return dz, gradient
+
+
+def pulled(g: Any, y: Any, activation: str | None) -> Any:
+    """The gradient before the activation, of that behind it, whose value is y; without one g itself.
+
+    g, y of one shape with two axes or more, C-contiguous.
+    """
+    if activation is None or not g.size:
+        return g
+    rows = (g.shape[0] * g.shape[1], -1)  # longer ones than the last axis alone has
+    return backward(g.reshape(rows), y.reshape(rows), activation, dx=True, db=False)[0].reshape(g.shape)
 
 
 @functools.lru_cache(1024)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..cpu.windows import Pairs
+from ..namespace.libraries import raw_namespace
 from ..precision import get_precision
 from . import bias_activation, conv_float, conv_half, conv_tf32
 from .arrays import contiguous
-from .conv_shape import ACTIVATIONS, Convolution
+from .conv_shape import ACTIVATIONS, convolution
 from .dtypes import dtype_name, refuse_dtypes
 
-__all__ = ["backward", "family_of", "forward", "refusal"]
+__all__ = ["backward", "bias_gradient", "family_of", "forward", "refusal", "sizes_of"]
 
 
 def refusal(
@@ -38,7 +39,9 @@ def refusal(
         return "shapes"
     if 0 in x.shape or 0 in weight.shape:
         return "size 0"
-    conv = _convolution(x, weight, stride, padding, dilation, groups, data_format)
+    conv = convolution(
+        x.shape[0], sizes_of(x, data_format), weight.shape, stride, padding, dilation, groups, data_format
+    )
     return refuse_dtypes(x, weight, bias) or conv.refusal()
 
 
@@ -55,7 +58,9 @@ def forward(
     activation: str | None = None,
     need: tuple[bool, ...],
 ) -> tuple[Any, Any]:
-    conv = _convolution(x, weight, stride, padding, dilation, groups, data_format)
+    conv = convolution(
+        x.shape[0], sizes_of(x, data_format), weight.shape, stride, padding, dilation, groups, data_format
+    )
     x, weight = contiguous(x), contiguous(weight)
     bias = None if bias is None else contiguous(bias)
     family = family_of(x)
@@ -67,14 +72,10 @@ def forward(
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
     x, weight, shape, y, activation, conv, family = residuals
-    dz = contiguous(g)
-    if activation is not None:
-        rows = (dz.shape[0] * dz.shape[1], -1)
-        dz, _ = bias_activation.backward(dz.reshape(rows), y.reshape(rows), activation, dx=True, db=False)
-        dz = dz.reshape(y.shape)
+    dz = bias_activation.pulled(contiguous(g), y, activation)
     dx, dw, db = family.gradients(dz, x, weight, conv, shape, dx=need[0], dw=need[1], db=need[1] and need[2])
     if need[2] and not need[1]:
-        db = _bias_gradient(dz, conv)
+        db = bias_gradient(dz, conv.last)
     return dx, dw, db
 
 
@@ -87,24 +88,14 @@ def family_of(x: Any) -> Any:
     return conv_tf32.KINDS[precision] if precision != "highest" and conv_tf32.fits(x) else conv_float
 
 
-def _bias_gradient(dz: Any, conv: Convolution) -> Any:
-    """The sum of dz over everything but the channels, where no weight gradient brings it along."""
-    axes = (*range(dz.ndim - 1),) if conv.last else (0, *range(2, dz.ndim))
-    return dz.sum(axis=axes)
+def bias_gradient(dz: Any, last: bool) -> Any:
+    """The sum of dz over everything but the channels, in float32, where no weight gradient brings it along."""
+    if last:
+        return bias_activation.backward(dz, None, None, dx=False, db=True)[1]
+    sums = dz.sum(axis=(0, *range(2, dz.ndim)), dtype=raw_namespace(dz).float32)
+    return sums.astype(dz.dtype)
 
 
-def _convolution(
-    x: Any,
-    weight: Any,
-    stride: tuple[int, ...],
-    padding: Pairs,
-    dilation: tuple[int, ...],
-    groups: int,
-    data_format: str,
-) -> Convolution:
-    last = data_format == "channels_last"
-    filters, channels, *kernel = weight.shape
-    sizes = x.shape[1:-1] if last else x.shape[2:]
-    return Convolution(
-        x.shape[0], groups, channels, filters // groups, sizes, tuple(kernel), stride, padding, dilation, last
-    )
+def sizes_of(x: Any, data_format: str) -> tuple[int, ...]:
+    """The axes of x that windows slide along."""
+    return x.shape[1:-1] if data_format == "channels_last" else x.shape[2:]  # type: ignore[no-any-return]

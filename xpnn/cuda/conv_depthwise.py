@@ -15,13 +15,12 @@ from ..namespace.libraries import raw_namespace
 from . import bias_activation
 from .arguments import Layout
 from .arrays import contiguous, is_aligned
+from .conv_depthwise_shape import Geometry, Sizes, geometry_of, problem
 from .dtypes import C_TYPES, ITEM_SIZE, dtype_name, refuse_dtypes
 from .launch import launch
 from .plan import Plan
 
-__all__ = [
-    "Geometry", "backward", "dx_launch", "forward", "forward_launch", "instantiations", "refusal", "weight_launches",
-]  # fmt: skip
+__all__ = ["backward", "dx_launch", "forward", "forward_launch", "instantiations", "refusal", "weight_launches"]
 
 # As in the kernel file.
 _FILE, _THREADS, _ROWS = "conv_depthwise.cu", 256, 4
@@ -31,41 +30,6 @@ _SUM_COLUMNS, _SUM_PARTS = 32, 16
 _FEW, _MANY = 3, 7
 # Blocks of dweight that fill the largest GPUs, and strips that a thread should have before there is a further slice.
 _WEIGHT_BLOCKS, _LEAST_STRIPS = 2048, 8
-_MOST_ALONG, _MOST = 2**29, 2**30  # the kernels count in int
-
-Sizes = tuple[int, ...]
-
-
-class Geometry(NamedTuple):
-    """A depthwise convolution in three axes d, h, w; a single axis is h, and those where nothing happens are left out.
-
-    pad: before each axis. A stride between no two windows, and a dilation between no two taps, are 1.
-    """
-
-    batch: int
-    channels: int
-    filters: int
-    size: Sizes
-    out: Sizes
-    taps: Sizes
-    stride: Sizes
-    pad: Sizes
-    dilation: Sizes
-
-    @property
-    def multiplier(self) -> int:
-        return self.filters // self.channels
-
-    @property
-    def flops(self) -> int:
-        """Of the output, and of each of the gradients of x and weight."""
-        return 2 * self.batch * self.filters * prod(self.out) * prod(self.taps)
-
-    @property
-    def elements(self) -> tuple[int, int, int]:
-        """Of x, of weight, of y."""
-        n, k = self.batch, self.filters
-        return n * self.channels * prod(self.size), k * prod(self.taps), n * k * prod(self.out)
 
 
 class Launch(NamedTuple):
@@ -100,7 +64,7 @@ def refusal(
         return "shapes"
     if bias is not None and bias.shape != weight.shape[:1]:
         return "shape of bias"
-    return _problem(shape, weight.shape, stride, padding, dilation) or refuse_dtypes(x, weight, bias)
+    return problem(shape, weight.shape, stride, padding, dilation) or refuse_dtypes(x, weight, bias)
 
 
 def forward(
@@ -117,7 +81,7 @@ def forward(
     need: tuple[bool, ...],
 ) -> tuple[Any, Any]:
     x, weight = _first(x, data_format), contiguous(weight)
-    geometry = _geometry(x.shape, weight.shape, stride, padding, dilation)
+    geometry = geometry_of(x.shape, weight.shape, stride, padding, dilation)
     out = output_sizes(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     y = raw_namespace(x).empty((geometry.batch, geometry.filters, *out), dtype=x.dtype)
     if y.size:
@@ -132,10 +96,7 @@ def forward(
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
     x, weight, geometry, data_format, y, activation = residuals
-    g = _first(g, data_format)
-    if g.size and activation is not None:
-        rows = (g.shape[0] * g.shape[1], -1)
-        g, _ = bias_activation.backward(g.reshape(rows), y.reshape(rows), activation, dx=True, db=False)
+    g = bias_activation.pulled(_first(g, data_format), y, activation)
     xp, dtype = raw_namespace(x), dtype_name(x.dtype)
     new = xp.empty if g.size else xp.zeros
     dx = new(x.shape, dtype=x.dtype) if need[0] else None
@@ -185,39 +146,6 @@ def _first(x: Any, data_format: str) -> Any:
 def _back(y: Any, data_format: str) -> Any:
     """y (N, K, *O) as data_format has it."""
     return y if data_format == "channels_first" else raw_namespace(y).moveaxis(y, 1, -1)
-
-
-@functools.lru_cache(1024)
-def _geometry(shape: Sizes, weight_shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> Geometry:
-    """shape: of x as (N, C, *S)."""
-    sizes, kernel = shape[2:], weight_shape[2:]
-    out = output_sizes(sizes, kernel, stride, padding, dilation)
-    axes = [
-        (size, places, taps, move if places > 1 else 1, before, step if taps > 1 else 1)
-        for size, places, taps, move, (before, _), step in zip(
-            sizes, out, kernel, stride, padding, dilation, strict=True
-        )
-        if (size, places, taps) != (1, 1, 1)
-    ]
-    nothing = (1, 1, 1, 1, 0, 1)
-    axes = [nothing, axes[0], nothing] if len(axes) == 1 else [nothing] * (3 - len(axes)) + axes
-    return Geometry(shape[0], shape[1], weight_shape[0], *zip(*axes, strict=True))
-
-
-@functools.lru_cache(1024)
-def _problem(shape: Sizes, weight_shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> str | None:
-    """What of these sizes the kernels do not take."""
-    if min(*stride, *dilation) < 1 or min(map(min, padding)) < 0:
-        return "a stride, dilation or padding that is too small"
-    geometry = _geometry(shape, weight_shape, stride, padding, dilation)
-    if min(geometry.out) < 1:
-        return "a kernel larger than the input"
-    if max(size + sum(pair) for size, pair in zip(shape[2:], padding, strict=True)) >= _MOST_ALONG:
-        return f"axes {shape[2:]} padded by {padding}"
-    planes = geometry.batch * max(geometry.channels, geometry.filters)
-    if max(prod(geometry.size), prod(geometry.out), planes, geometry.elements[1]) >= _MOST:
-        return f"2^30 or more planes, weights or elements of a plane: x {shape}, weight {weight_shape}"
-    return None
 
 
 @functools.lru_cache(1024)
@@ -307,7 +235,7 @@ def instantiations() -> Iterator[Plan]:
     """A plan for each kernel that the plans above can ask for."""
     for dtype in C_TYPES:
         for taps, stride in (_FEW, 1), (_MANY, 2):
-            geometry = _geometry((1, 1, 99_999), (1, 1, taps), (stride,), ((0, 0),), (1,))
+            geometry = geometry_of((1, 1, 99_999), (1, 1, taps), (stride,), ((0, 0),), (1,))
             yield forward_launch(dtype, geometry, True).plan
         yield dx_launch(dtype, geometry).plan
         yield from (found.plan for found in weight_launches(dtype, geometry, True, True))

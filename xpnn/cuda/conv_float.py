@@ -13,7 +13,7 @@ from ..namespace.libraries import raw_namespace
 from . import conv_combine
 from .arguments import Layout
 from .arrays import is_aligned
-from .conv_shape import AXIS_FIELDS, Convolution, axis_values, gather_layout, gather_values, strides
+from .conv_shape import AXIS_FIELDS, Convolution, axis_values, gather_layout, gather_tile, gather_values, strides
 from .launch import launch
 from .plan import Plan
 
@@ -22,8 +22,6 @@ __all__ = ["forward", "gather_plan", "gradients", "instantiations", "transposed"
 _FILE = "conv_float.cu"
 # As in the kernel files.
 _THREADS, _BK, _STAGES, _TAPS_BYTES = 128, 16, 3, 384 * 20
-# Blocks that fill the largest GPUs (132 to 160 SMs) twice.
-_ENOUGH_BLOCKS = 264
 
 
 class _Tile(NamedTuple):
@@ -106,7 +104,7 @@ def gather_plan(
         weight=(conv.filters * filter_, *((channel, filter_) if gradient else (filter_, channel)), 1),
         vector=4 if aligned else 1,
     )
-    tile = _gather_tile(rows, outputs, conv.groups * phases)
+    tile = gather_tile((_LARGE, _SMALL, _NARROW), rows, outputs, conv.groups * phases)
     plan = Plan(
         file=_FILE,
         entry=f"conv_gather<{tile.bm}, {tile.bn}, {tile.tm}, {tile.tn}, {str(conv.last).lower()}>",
@@ -156,13 +154,6 @@ def instantiations() -> Iterator[Plan]:
             yield gather_plan(conv, None, gradient=False, aligned=True)[0]
             if not last and batch == 1:
                 yield weight_plan(conv)[0]
-
-
-def _gather_tile(rows: int, outputs: int, times: int) -> _Tile:
-    if outputs <= _NARROW.bn:
-        return _NARROW
-    blocks = -(-rows // _LARGE.bm) * -(-outputs // _LARGE.bn) * times
-    return _LARGE if blocks >= _ENOUGH_BLOCKS else _SMALL
 
 
 def _shared(tile: _Tile, last: bool) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ..cpu.windows import Pairs, output_sizes
 from .arguments import Layout
@@ -17,7 +17,9 @@ __all__ = [
     "Convolution",
     "Strides",
     "axis_values",
+    "convolution",
     "gather_layout",
+    "gather_tile",
     "gather_values",
     "padded",
     "strides",
@@ -31,7 +33,20 @@ PACKED = 8  # elements of 16 bits that the tensor cores' kernels move at once
 
 _MOST_TAPS = 384  # as in conv.cuh
 _MOST_BLOCKS = 65535  # of a grid's second and third axis
+_ENOUGH_BLOCKS = 264  # that fill the largest GPUs (132 to 160 SMs) twice
 _LARGEST = 2**30  # elements of an image or of the weight, which are counted in int
+
+
+class HasTile(Protocol):
+    """Rows and columns of a block, whatever else a tile tells."""
+
+    @property
+    def bm(self) -> int: ...
+    @property
+    def bn(self) -> int: ...
+
+
+Tile = TypeVar("Tile", bound=HasTile)
 
 
 class Convolution(NamedTuple):
@@ -92,6 +107,33 @@ class Convolution(NamedTuple):
     def refusal(self) -> str | None:
         """What the kernels cannot count, in words."""
         return _refusal(self)
+
+
+def convolution(
+    batch: int,
+    sizes: tuple[int, ...],
+    weight: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: Pairs,
+    dilation: tuple[int, ...],
+    groups: int,
+    data_format: str,
+) -> Convolution:
+    """That of an x with these sizes and a weight of this shape (groups * filters, channels, *kernel)."""
+    filters, channels, *kernel = weight
+    last = data_format == "channels_last"
+    return Convolution(
+        batch, groups, channels, filters // groups, sizes, tuple(kernel), stride, padding, dilation, last
+    )
+
+
+def gather_tile(tiles: tuple[Tile, Tile, Tile], rows: int, outputs: int, times: int) -> Tile:
+    """Which of a large, a small and a narrow tile a gather takes; times: how often there are so many rows and outputs."""
+    large, small, narrow = tiles
+    if outputs <= narrow.bn:
+        return narrow
+    blocks = -(-rows // large.bm) * -(-outputs // large.bn) * times
+    return large if blocks >= _ENOUGH_BLOCKS else small
 
 
 @functools.lru_cache(1024)

@@ -15,7 +15,17 @@ from . import conv_combine
 from .arguments import Layout
 from .arrays import is_aligned
 from .conv_pack import chunk, image_job, pack, weight_job
-from .conv_shape import AXIS_FIELDS, Convolution, Strides, axis_values, gather_layout, gather_values, padded, strides
+from .conv_shape import (
+    AXIS_FIELDS,
+    Convolution,
+    Strides,
+    axis_values,
+    gather_layout,
+    gather_tile,
+    gather_values,
+    padded,
+    strides,
+)
 from .dtypes import C_TYPES, ITEM_SIZE
 from .launch import launch
 from .plan import Plan
@@ -25,8 +35,6 @@ __all__ = ["Kind", "gather_plan", "weight_plan"]
 # As in the kernel files; bytes of the sum that a row has in a stage.
 _THREADS, _STEP_BYTES, _STAGES, _TAPS_BYTES = 128, 64, 4, 384 * 20
 _WEIGHT_TILE = 64
-# Blocks that fill the largest GPUs (132 to 160 SMs) twice.
-_ENOUGH_BLOCKS = 264
 
 
 class _Tile(NamedTuple):
@@ -135,7 +143,7 @@ def gather_plan(
         weight=rows_of_weight if gradient else (conv.filters * conv.taps * own, conv.taps * own, chunk_, own),
         vector=chunk_ if aligned else 1,
     )
-    tile = _gather_tile(rows, outputs, conv.groups * phases)
+    tile = gather_tile((_LARGE, _SMALL, _NARROW), rows, outputs, conv.groups * phases)
     plan = Plan(
         file=kind.file,
         entry=f"conv_gather_tensor<{kind.products}, {tile.bm}, {tile.bn}, {tile.wm}, {tile.wn}>",
@@ -180,13 +188,6 @@ def _packed_strides(kind: Kind, conv: Convolution, channels: int, sizes: tuple[i
     """Of a packed image, by chunks of channels."""
     own = strides(conv.groups * padded(channels, chunk(kind.dtype)), sizes, last=True)
     return Strides(own.image, chunk(kind.dtype), own.axes)
-
-
-def _gather_tile(rows: int, outputs: int, times: int) -> _Tile:
-    if outputs <= _NARROW.bn:
-        return _NARROW
-    blocks = -(-rows // _LARGE.bm) * -(-outputs // _LARGE.bn) * times
-    return _LARGE if blocks >= _ENOUGH_BLOCKS else _SMALL
 
 
 def _shared(tile: _Tile) -> int:

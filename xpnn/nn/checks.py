@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..ops._checks import check_number
+from ..ops._checks import check_number, check_probability
 
-__all__ = ["check_eps", "check_features", "check_probability", "check_rank", "check_sizes"]
+__all__ = ["check_eps", "check_features", "check_probability", "check_rank", "check_sizes", "pair_of_states"]
 
 
 def check_sizes(**sizes: Any) -> None:
@@ -16,13 +16,6 @@ def check_sizes(**sizes: Any) -> None:
             raise TypeError(f"{name}: expected an integer, got {type(value).__name__}")
         if value < 1:
             raise ValueError(f"{name}: expected 1 or more, got {value}")
-
-
-def check_probability(p: Any, name: str = "p") -> None:
-    """Raises unless p is a number with 0 <= p <= 1."""
-    check_number(name, p)
-    if not 0 <= p <= 1:
-        raise ValueError(f"{name}: expected a probability in [0, 1], got {p}")
 
 
 def check_eps(eps: Any, name: str = "eps") -> None:
@@ -51,3 +44,13 @@ def _shape(layer: Any, x: Any, argument: str) -> Any:
         return x.shape
     except AttributeError:
         raise TypeError(f"{type(layer).__name__}: {argument} is {type(x).__name__}, expected an array") from None
+
+
+def pair_of_states(state: Any, names: str) -> list[Any]:
+    """The two states of a pair, [None, None] of none; TypeError, with their names, for what is no pair."""
+    if state is None:
+        return [None, None]
+    if not isinstance(state, tuple | list) or len(state) != 2:
+        got = f"{type(state).__name__} of {len(state)}" if isinstance(state, tuple | list) else type(state).__name__
+        raise TypeError(f"state: expected a pair {names}, got {got}")
+    return list(state)

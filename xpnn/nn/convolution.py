@@ -6,7 +6,7 @@ import math
 from typing import Any, ClassVar
 
 from .. import ops
-from ..ops._windows import first_axis, per_axis, zero_padding
+from ..ops._windows import first_axis, per_axis, transposed_sizes, zero_padding
 from . import parameters
 from .checks import check_features, check_rank, check_sizes
 from .module import Module
@@ -14,7 +14,50 @@ from .module import Module
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
 
 
-class _Conv(Module):
+class _Windows(Module):
+    """What convolutions and transposed ones share; ``dims`` is the number of spatial dimensions."""
+
+    dims: ClassVar[int]
+
+    def _set_options(
+        self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any, dilation: Any, groups: int, data_format: str
+    ) -> None:  # fmt: skip
+        check_sizes(in_channels=in_channels, out_channels=out_channels, groups=groups)
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"groups: expected a divisor of in_channels {in_channels} and out_channels {out_channels}, got {groups}"
+            )
+        first_axis(data_format)
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.kernel_size = per_axis("kernel_size", kernel_size, self.dims)
+        self.stride = per_axis("stride", stride, self.dims)
+        self.dilation = per_axis("dilation", dilation, self.dims)
+        self.groups = groups
+        self.data_format = data_format
+
+    def _draw(self, outer: int, inner: int, bias: bool, dtype: Any, device: str | None) -> None:
+        """The weight (outer, inner / groups, *kernel_size) and the bias."""
+        shape = (outer, inner // self.groups, *self.kernel_size)
+        fan_in = math.prod(shape[1:])
+        self.weight = parameters.uniform(shape, fan_in, dtype, device)
+        self.bias = parameters.uniform((self.out_channels,), fan_in, dtype, device) if bias else None
+
+    def _check_input(self, x: Any) -> None:
+        check_rank(self, x, (self.dims + 1, self.dims + 2), f"(N, C, *S) or (C, *S) with {self.dims} dimensions S")
+        axis = -1 if self.data_format == "channels_last" else -self.dims - 1
+        check_features(self, x, axis, self.in_channels, "in_channels")
+
+    def _repr(self, padding: Any, more: str = "") -> str:
+        options = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={padding!r}{more}"
+        if self.dilation != (1,) * self.dims:
+            options += f", dilation={self.dilation}"
+        if self.groups != 1:
+            options += f", groups={self.groups}"
+        return f"{self.in_channels}, {self.out_channels}, {options}, bias={self.bias is not None}"
+
+
+class _Conv(_Windows):
     """What the convolutions share; ``dims`` is the number of spatial dimensions.
 
     x (N, in_channels, *S) or (in_channels, *S) -> y (N, out_channels, *S'); weight (out_channels, in_channels/groups,
@@ -23,37 +66,18 @@ class _Conv(Module):
     ``layer(x, activation="relu")`` (or "tanh", "sigmoid") applies an activation in the same step, as Sequential asks for.
     """
 
-    dims: ClassVar[int]
-
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int | tuple[int, ...], stride: int | tuple[int, ...] = 1,
         padding: int | tuple[int, ...] | str = 0, dilation: int | tuple[int, ...] = 1, groups: int = 1, bias: bool = True,
         *, device: str | None = None, dtype: Any = None, data_format: str = "channels_first",
     ) -> None:  # fmt: skip
-        check_sizes(in_channels=in_channels, out_channels=out_channels, groups=groups)
-        if in_channels % groups or out_channels % groups:
-            raise ValueError(
-                f"groups: expected a divisor of in_channels {in_channels} and out_channels {out_channels}, got {groups}"
-            )
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.kernel_size = per_axis("kernel_size", kernel_size, self.dims)
-        self.stride = per_axis("stride", stride, self.dims)
+        self._set_options(in_channels, out_channels, kernel_size, stride, dilation, groups, data_format)
         self.padding = padding if isinstance(padding, str) else per_axis("padding", padding, self.dims, 0)
-        self.dilation = per_axis("dilation", dilation, self.dims)
         zero_padding(self.padding, self.kernel_size, self.stride, self.dilation)  # raises for words that there are not
-        first_axis(data_format)
-        self.groups = groups
-        self.data_format = data_format
-        fan_in = in_channels // groups * math.prod(self.kernel_size)
-        shape = (out_channels, in_channels // groups, *self.kernel_size)
-        self.weight = parameters.uniform(shape, fan_in, dtype, device)
-        self.bias = parameters.uniform((out_channels,), fan_in, dtype, device) if bias else None
+        self._draw(out_channels, in_channels, bias, dtype, device)
 
     def forward(self, x: Any, activation: str | None = None) -> Any:
-        check_rank(self, x, (self.dims + 1, self.dims + 2), f"(N, C, *S) or (C, *S) with {self.dims} dimensions S")
-        axis = -1 if self.data_format == "channels_last" else -self.dims - 1
-        check_features(self, x, axis, self.in_channels, "in_channels")
+        self._check_input(x)
         options: dict[str, Any] = {
             "stride": self.stride,
             "padding": self.padding,
@@ -64,12 +88,7 @@ class _Conv(Module):
         return convolve(x, self.weight, self.bias, **options, data_format=self.data_format, activation=activation)
 
     def extra_repr(self) -> str:
-        options = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding!r}"
-        if self.dilation != (1,) * self.dims:
-            options += f", dilation={self.dilation}"
-        if self.groups != 1:
-            options += f", groups={self.groups}"
-        return f"{self.in_channels}, {self.out_channels}, {options}, bias={self.bias is not None}"
+        return self._repr(self.padding)
 
 
 class Conv1d(_Conv):
@@ -87,7 +106,7 @@ class Conv3d(_Conv):
     dims = 3
 
 
-class _ConvTranspose(Module):
+class _ConvTranspose(_Windows):
     """What the transposed convolutions share; ``dims`` is the number of spatial dimensions.
 
     x (N, in_channels, *S) or (in_channels, *S) -> y (N, out_channels, *S'); weight (in_channels, out_channels/groups,
@@ -97,40 +116,23 @@ class _ConvTranspose(Module):
     activation in the same step, as Sequential asks for.
     """
 
-    dims: ClassVar[int]
-
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int | tuple[int, ...], stride: int | tuple[int, ...] = 1,
         padding: int | tuple[int, ...] = 0, output_padding: int | tuple[int, ...] = 0, groups: int = 1, bias: bool = True,
         dilation: int | tuple[int, ...] = 1, padding_mode: str = "zeros",
         device: str | None = None, dtype: Any = None, *, data_format: str = "channels_first",
     ) -> None:  # fmt: skip
-        check_sizes(in_channels=in_channels, out_channels=out_channels, groups=groups)
-        if in_channels % groups or out_channels % groups:
-            raise ValueError(
-                f"groups: {groups} divides not both in_channels {in_channels} and out_channels {out_channels}"
-            )
         if padding_mode != "zeros":
             raise ValueError(f'padding_mode: expected "zeros" for a transposed convolution, got {padding_mode!r}')
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.kernel_size = per_axis("kernel_size", kernel_size, self.dims)
-        self.stride = per_axis("stride", stride, self.dims)
+        self._set_options(in_channels, out_channels, kernel_size, stride, dilation, groups, data_format)
         self.padding = per_axis("padding", padding, self.dims, 0)
         self.output_padding = per_axis("output_padding", output_padding, self.dims, 0)
-        self.dilation = per_axis("dilation", dilation, self.dims)
-        self.groups = groups
         self.padding_mode = padding_mode
-        self.data_format = data_format
-        fan_in = out_channels // groups * math.prod(self.kernel_size)
-        shape = (in_channels, out_channels // groups, *self.kernel_size)
-        self.weight = parameters.uniform(shape, fan_in, dtype, device)
-        self.bias = parameters.uniform((out_channels,), fan_in, dtype, device) if bias else None
+        self._draw(in_channels, out_channels, bias, dtype, device)
 
     def forward(self, x: Any, output_size: Any = None, activation: str | None = None) -> Any:
-        check_rank(self, x, (self.dims + 1, self.dims + 2), f"(N, C, *S) or (C, *S) with {self.dims} dimensions S")
+        self._check_input(x)
         last = self.data_format == "channels_last"
-        check_features(self, x, -1 if last else -self.dims - 1, self.in_channels, "in_channels")
         more = self.output_padding if output_size is None else self._reaching(x, output_size, last)
         options: dict[str, Any] = {"groups": self.groups, "dilation": self.dilation, "data_format": self.data_format}
         convolve = (ops.conv_transpose1d, ops.conv_transpose2d, ops.conv_transpose3d)[self.dims - 1]
@@ -144,12 +146,8 @@ class _ConvTranspose(Module):
         if len(size) != self.dims:
             raise ValueError(f"output_size: expected {self.dims} sizes, or {x.ndim}, got {output_size!r}")
         seen = x.shape[-self.dims - 1 : -1] if last else x.shape[-self.dims :]
-        least = tuple(
-            (n - 1) * move - 2 * p + step * (k - 1) + 1
-            for n, move, p, step, k in zip(
-                seen, self.stride, self.padding, self.dilation, self.kernel_size, strict=True
-            )
-        )
+        padding, none = tuple((p, p) for p in self.padding), (0,) * self.dims
+        least = transposed_sizes(seen, self.kernel_size, self.stride, padding, none, self.dilation)
         more = tuple(n - m for n, m in zip(size, least, strict=True))
         if any(not 0 <= n < move for n, move in zip(more, self.stride, strict=True)):
             most = tuple(n + move - 1 for n, move in zip(least, self.stride, strict=True))
@@ -157,14 +155,8 @@ class _ConvTranspose(Module):
         return more
 
     def extra_repr(self) -> str:
-        options = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-        if self.output_padding != (0,) * self.dims:
-            options += f", output_padding={self.output_padding}"
-        if self.dilation != (1,) * self.dims:
-            options += f", dilation={self.dilation}"
-        if self.groups != 1:
-            options += f", groups={self.groups}"
-        return f"{self.in_channels}, {self.out_channels}, {options}, bias={self.bias is not None}"
+        more = f", output_padding={self.output_padding}" if any(self.output_padding) else ""
+        return self._repr(self.padding, more)
 
 
 class ConvTranspose1d(_ConvTranspose):

@@ -8,9 +8,10 @@ from .. import ops
 from ..backend import follow
 from ..namespace import namespace
 from ..ops._checks import check_array
+from ..ops._sequences import check_nonlinearity
 from ..random import next_key
 from . import parameters
-from .checks import check_features, check_probability, check_rank, check_sizes
+from .checks import check_features, check_probability, check_rank, check_sizes, pair_of_states
 from .module import Module
 
 __all__ = ["GRU", "LSTM", "RNN"]
@@ -172,10 +173,7 @@ class LSTM(_Recurrent):
     def forward(
         self, x: Any, state: Any = None, *, lengths: Any = None, reset: Any = None
     ) -> tuple[Any, tuple[Any, Any]]:
-        if state is not None and (not isinstance(state, tuple | list) or len(state) != 2):
-            got = f"{type(state).__name__} of {len(state)}" if isinstance(state, tuple | list) else type(state).__name__
-            raise TypeError(f"state: expected a pair (h0, c0), got {got}")
-        y, (h, c) = self._run(x, list(state or (None, None)), lengths, reset)
+        y, (h, c) = self._run(x, pair_of_states(state, "(h0, c0)"), lengths, reset)
         return y, (h, c)
 
     def _weights(self, suffix: str) -> list[Any]:
@@ -223,8 +221,7 @@ class RNN(_Recurrent):
         self, input_size: int, hidden_size: int, num_layers: int = 1, nonlinearity: str = "tanh", bias: bool = True,
         batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, device: str | None = None, dtype: Any = None,
     ) -> None:  # fmt: skip
-        if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f'nonlinearity: expected "tanh" or "relu", got {nonlinearity!r}')
+        check_nonlinearity(nonlinearity)
         self.nonlinearity = nonlinearity
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype)
 

@@ -6,8 +6,10 @@ from typing import Any, ClassVar
 
 from .. import ops
 from ..namespace import namespace
+from ..ops._checks import check_array
+from ..ops._sequences import check_nonlinearity
 from . import parameters
-from .checks import check_features, check_rank, check_sizes
+from .checks import check_features, check_rank, check_sizes, pair_of_states
 from .module import Module
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
@@ -42,7 +44,10 @@ class _Cell(Module):
         check_features(self, x, -1, self.input_size, "input_size")
         expected = (*x.shape[:-1], self.hidden_size)
         for state in states:
-            if state is not None and tuple(state.shape) != expected:
+            if state is None:
+                continue
+            check_array("state", state)
+            if tuple(state.shape) != expected:
                 raise ValueError(
                     f"{type(self).__name__}: the state has shape {tuple(state.shape)}, expected {expected}"
                 )
@@ -65,8 +70,8 @@ class LSTMCell(_Cell):
     cell(x, (h, c)=None) -> (h, c). {_Cell.__doc__}"""
     gates = 4
 
-    def forward(self, x: Any, state: tuple[Any, Any] | None = None) -> tuple[Any, Any]:
-        h, c = self._step(x, [None, None] if state is None else list(state), ops.lstm)
+    def forward(self, x: Any, state: Any = None) -> tuple[Any, Any]:
+        h, c = self._step(x, pair_of_states(state, "(h, c)"), ops.lstm)
         return h, c
 
 
@@ -100,8 +105,7 @@ class RNNCell(_Cell):
         self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh", device: str | None = None,
         dtype: Any = None,
     ) -> None:  # fmt: skip
-        if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f'nonlinearity: expected "tanh" or "relu", got {nonlinearity!r}')
+        check_nonlinearity(nonlinearity)
         self.nonlinearity = nonlinearity
         super().__init__(input_size, hidden_size, bias, device, dtype)
 

@@ -11,7 +11,15 @@ from typing import Any
 from ..namespace.array import unbox
 from ..namespace.libraries import is_array, raw_namespace
 
-__all__ = ["check_array", "check_axis", "check_floating", "check_number", "check_whole", "floating"]
+__all__ = [
+    "check_array",
+    "check_axis",
+    "check_floating",
+    "check_number",
+    "check_probability",
+    "check_whole",
+    "floating",
+]
 
 _INEXACT = ("real floating", "complex floating")
 
@@ -33,6 +41,13 @@ def check_number(name: str, value: Any) -> None:
     """Raises TypeError unless value is a real number."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
+
+
+def check_probability(p: Any, name: str = "p") -> None:
+    """Raises unless p is a number with 0 <= p <= 1."""
+    check_number(name, p)
+    if not 0 <= p <= 1:
+        raise ValueError(f"{name}: expected a probability in [0, 1], got {p}")
 
 
 def check_whole(name: str, value: Any) -> None:

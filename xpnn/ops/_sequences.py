@@ -7,7 +7,13 @@ from typing import Any
 
 from ._checks import check_floating
 
-__all__ = ["check_recurrent", "input_products", "run"]
+__all__ = ["check_nonlinearity", "check_recurrent", "input_products", "run"]
+
+
+def check_nonlinearity(nonlinearity: Any) -> None:
+    """Raises ValueError unless it is one of an Elman network."""
+    if nonlinearity not in ("tanh", "relu"):
+        raise ValueError(f'nonlinearity: expected "tanh" or "relu", got {nonlinearity!r}')
 
 
 def check_recurrent(gates: int, x: Any, states: dict[str, Any], weights: dict[str, Any]) -> None:

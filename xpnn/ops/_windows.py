@@ -7,17 +7,22 @@ from itertools import product
 from operator import index
 from typing import Any
 
-from ..cpu.windows import Pairs, output_sizes, window_slices
+from ..cpu.windows import Pairs, output_sizes, transposed_sizes, window_slices
+from ..namespace import namespace
+from ._checks import check_array, check_floating, check_whole
 
 __all__ = [
     "Pairs",
     "batched",
+    "channels_of",
+    "convolved",
     "first_axis",
     "fitting_sizes",
     "pad",
     "per_axis",
     "pooling_padding",
     "taps",
+    "transposed_sizes",
     "zero_padding",
 ]
 
@@ -98,6 +103,35 @@ def batched(xp: Any, x: Any, axes: int) -> tuple[Any, bool]:
     if x.ndim not in (axes + 1, axes + 2):
         raise ValueError(f"x: expected {axes + 2} axes, or {axes + 1} without a batch, got shape {x.shape}")
     return (x, True) if x.ndim == axes + 2 else (xp.expand_dims(x, axis=0), False)
+
+
+def convolved(axes: int, x: Any, weight: Any, bias: Any, groups: Any, order: str) -> tuple[Any, Any, bool]:
+    """(the library, x with a batch axis, whether it had one) for a convolution over some axes.
+
+    order: of the weight's axes before the kernel, for the message.
+    """
+    check_array("weight", weight)
+    if weight.ndim != axes + 2:
+        raise ValueError(f"weight: expected {axes + 2} axes ({order}, *kernel), got shape {weight.shape}")
+    check_whole("groups", groups)
+    check_floating("x", x)
+    xp = namespace(x, weight, bias)
+    return xp, *batched(xp, x, axes)
+
+
+def channels_of(x: Any, weight: Any, groups: int, data_format: str, what: str) -> int:
+    """The channels of x (N, C, *S) or (N, *S, C); ValueError where the weight is none for its axes, or groups do not divide.
+
+    what: the first axis of the weight is, for the message.
+    """
+    first_axis(data_format)
+    if x.ndim != weight.ndim or not 3 <= x.ndim <= 5:
+        raise ValueError(f"x: expected as many axes as the weight of shape {weight.shape}, 3 to 5, got {x.shape}")
+    if 0 in weight.shape[2:]:
+        raise ValueError(f"weight: expected a kernel of size 1 or more along each axis, got shape {weight.shape}")
+    if groups < 1 or weight.shape[0] % groups:
+        raise ValueError(f"groups: expected a divisor of the {weight.shape[0]} {what}, got {groups}")
+    return x.shape[1 if data_format == "channels_first" else -1]  # type: ignore[no-any-return]
 
 
 def pad(xp: Any, x: Any, padding: Pairs, value: float, first: int = 2) -> Any:

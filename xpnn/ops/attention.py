@@ -10,7 +10,7 @@ from ..cuda import attention as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
 from ..random import Key
-from ._checks import check_array, check_floating, check_number
+from ._checks import check_array, check_floating, check_number, check_probability
 from .dropout import masked
 from .softmax import softmax
 
@@ -51,7 +51,7 @@ def attention_weights(
     if scale is not None:
         check_number("scale", scale)
     xp = namespace(q, k, attn_mask)
-    scores = xp.matmul(q * (_default_scale(q) if scale is None else scale), xp.matrix_transpose(k))
+    scores = xp.matmul(q * (cpu.default_scale(q) if scale is None else scale), xp.matrix_transpose(k))
     if not k.shape[-2]:
         return scores
     allowed = None
@@ -67,16 +67,7 @@ def attention_weights(
     if allowed is None:
         return softmax(scores)
     # A large finite number hides a key: rows of -inf only would be nan, in the gradient as well.
-    return xp.where(allowed, softmax(xp.where(allowed, scores, _hidden(scores))), 0.0)
-
-
-def _default_scale(q: Any) -> float:
-    return 1 / math.sqrt(max(q.shape[-1], 1))
-
-
-def _hidden(scores: Any) -> float:
-    """A score, in the range of the dtype, whose exponential is 0 beside that of any other."""
-    return -(2.0**15) if "float16" in str(scores.dtype) and "bfloat16" not in str(scores.dtype) else -(2.0**100)
+    return xp.where(allowed, softmax(xp.where(allowed, scores, cpu.hidden_score(scores.dtype))), 0.0)
 
 
 def _check(q: Any, k: Any, attn_mask: Any) -> None:
@@ -109,9 +100,7 @@ def _check_values(q: Any, k: Any, v: Any) -> None:
 
 
 def _check_dropout(dropout: float, key: Key | None) -> None:
-    check_number("dropout", dropout)
-    if not 0 <= dropout <= 1:
-        raise ValueError(f"dropout: expected a probability in [0, 1], got {dropout}")
+    check_probability(dropout, "dropout")
     if dropout and not isinstance(key, Key):
         raise TypeError(f"key: expected a Key of xpnn.random for dropout {dropout}, got {type(key).__name__}")
 

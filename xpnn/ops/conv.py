@@ -11,8 +11,7 @@ from ..cuda import conv_depthwise
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._activations import activated, check_activation
-from ._checks import check_array, check_floating, check_whole
-from ._windows import Pairs, batched, first_axis, fitting_sizes, pad, per_axis, taps, zero_padding
+from ._windows import Pairs, channels_of, convolved, fitting_sizes, pad, per_axis, taps, zero_padding
 
 __all__ = ["conv", "conv1d", "conv2d", "conv3d"]
 
@@ -95,18 +94,10 @@ def _conv(
     activation: str | None,
 ) -> Any:  # fmt: skip
     """conv with its arguments in normal form; an x without a batch axis gets one meanwhile."""
-    check_array("weight", weight)
-    if weight.ndim != axes + 2:
-        raise ValueError(
-            f"weight: expected {axes + 2} axes (outputs, inputs / groups, *kernel), got shape {weight.shape}"
-        )
-    check_whole("groups", groups)
+    xp, x, had_batch = convolved(axes, x, weight, bias, groups, "outputs, inputs / groups")
     stride = per_axis("stride", stride, axes)
     dilation = per_axis("dilation", dilation, axes)
     padding = zero_padding(padding, tuple(weight.shape[2:]), stride, dilation)
-    check_floating("x", x)
-    xp = namespace(x, weight, bias)
-    x, had_batch = batched(xp, x, axes)
     y = conv(
         x,
         weight,
@@ -122,15 +113,8 @@ def _conv(
 
 
 def _check(x: Any, weight: Any, bias: Any, groups: int, data_format: str) -> None:
-    first_axis(data_format)
-    if x.ndim != weight.ndim or not 3 <= x.ndim <= 5:
-        raise ValueError(f"x: expected as many axes as the weight of shape {weight.shape}, 3 to 5, got {x.shape}")
-    filters, inner, *kernel = weight.shape
-    if 0 in kernel:
-        raise ValueError(f"weight: expected a kernel of size 1 or more along each axis, got shape {weight.shape}")
-    if groups < 1 or filters % groups:
-        raise ValueError(f"groups: expected a divisor of the {filters} outputs, got {groups}")
-    channels = x.shape[1 if data_format == "channels_first" else -1]
+    channels = channels_of(x, weight, groups, data_format, "outputs")
+    filters, inner = weight.shape[:2]
     if channels != inner * groups:
         raise ValueError(
             f"x: expected {inner * groups} channels ({inner} x {groups} groups), got {channels} in {x.shape}"

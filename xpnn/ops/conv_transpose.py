@@ -6,11 +6,12 @@ from math import prod
 from typing import Any
 
 from ..cpu import conv_transpose as cpu
+from ..cpu.windows import fits_output_padding
 from ..cuda import conv_transpose as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._activations import activated, check_activation
-from ._windows import Pairs, batched, first_axis, per_axis
+from ._windows import Pairs, channels_of, convolved, per_axis, transposed_sizes
 
 __all__ = ["conv_transpose", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
@@ -42,7 +43,7 @@ def reference(
         x = xp.moveaxis(x, -1, 1)
     n, channels, *sizes = x.shape
     _, inner, *kernel = weight.shape
-    out = transposed_sizes(tuple(sizes), tuple(kernel), stride, padding, output_padding, dilation)
+    out = _sizes(tuple(sizes), tuple(kernel), stride, padding, output_padding, dilation)
     by_tap = xp.permute_dims(weight, (*range(2, weight.ndim), 1, 0))
     split = xp.permute_dims(xp.reshape(by_tap, (prod(kernel), inner, groups, channels // groups)), (0, 2, 1, 3))
     columns = xp.matmul(split, xp.reshape(x, (n, 1, groups, channels // groups, prod(sizes))))
@@ -94,7 +95,7 @@ def _shifted(xp: Any, x: Any, axis: int, by: int, out: int) -> Any:
     return inside if len(parts) == 1 else xp.concat(parts, axis=axis)
 
 
-def transposed_sizes(
+def _sizes(
     sizes: tuple[int, ...],
     kernel: tuple[int, ...],
     stride: tuple[int, ...],
@@ -103,12 +104,11 @@ def transposed_sizes(
     dilation: tuple[int, ...],
 ) -> tuple[int, ...]:
     """The sizes of y; ValueError where there is nothing left of it, or output_padding is too large."""
-    for more, move, step in zip(output_padding, stride, dilation, strict=True):
-        if not 0 <= more < max(move, step):
-            raise ValueError(
-                f"output_padding: expected less than the stride {stride} or the dilation {dilation}, got {output_padding}"
-            )
-    out = cpu.transposed_sizes(sizes, kernel, stride, padding, output_padding, dilation)
+    if not fits_output_padding(output_padding, stride, dilation):
+        raise ValueError(
+            f"output_padding: expected less than the stride {stride} or the dilation {dilation}, got {output_padding}"
+        )
+    out = transposed_sizes(sizes, kernel, stride, padding, output_padding, dilation)
     if any(n < 1 for n in out):
         raise ValueError(f"x: axes {sizes} are too small for the kernel {kernel} with padding {padding}")
     return out
@@ -146,12 +146,7 @@ def _transpose(
     data_format: str, activation: str | None,
 ) -> Any:  # fmt: skip
     """conv_transpose with its arguments in normal form; an x without a batch axis gets one meanwhile."""
-    if weight.ndim != axes + 2:
-        raise ValueError(
-            f"weight: expected {axes + 2} axes (inputs, outputs / groups, *kernel), got shape {weight.shape}"
-        )
-    xp = namespace(x, weight, bias)
-    x, had_batch = batched(xp, x, axes)
+    xp, x, had_batch = convolved(axes, x, weight, bias, groups, "inputs, outputs / groups")
     y = conv_transpose(
         x,
         weight,
@@ -168,15 +163,8 @@ def _transpose(
 
 
 def _check(x: Any, weight: Any, bias: Any, groups: int, data_format: str) -> None:
-    first_axis(data_format)
-    if x.ndim != weight.ndim or not 3 <= x.ndim <= 5:
-        raise ValueError(f"x: expected as many axes as the weight of shape {weight.shape}, 3 to 5, got {x.shape}")
-    channels, inner, *kernel = weight.shape
-    if 0 in kernel:
-        raise ValueError(f"weight: expected a kernel of size 1 or more along each axis, got shape {weight.shape}")
-    if groups < 1 or channels % groups:
-        raise ValueError(f"groups: expected a divisor of the {channels} inputs, got {groups}")
-    own = x.shape[1 if data_format == "channels_first" else -1]
+    own = channels_of(x, weight, groups, data_format, "inputs")
+    channels, inner = weight.shape[:2]
     if own != channels:
         raise ValueError(
             f"x: expected {channels} channels for a weight of shape {weight.shape}, got {own} in {x.shape}"

@@ -11,7 +11,7 @@ from ..namespace import namespace
 from ..namespace.array import unbox
 from ..namespace.libraries import array_device, raw_namespace
 from ..primitive import Primitive
-from ._checks import check_floating, check_number
+from ._checks import check_floating, check_probability
 
 __all__ = ["alpha_dropout", "dropout", "feature_alpha_dropout", "feature_dropout"]
 
@@ -24,7 +24,7 @@ def dropout(x: Any, p: float = 0.5, *, key: random.Key) -> Any:
     x (...) floating point -> y of the same shape and dtype. The mask depends on the key and the shape alone: it is the same
     on every library and device.
     """
-    _check(p)
+    check_probability(p)
     if not isinstance(key, random.Key):
         raise TypeError(f"key: expected a Key of xpnn.random, got {type(key).__name__}")
     check_floating("x", x)
@@ -36,7 +36,7 @@ def feature_dropout(x: Any, p: float = 0.5, *, key: random.Key) -> Any:
 
     x (N, C, *S) -> y of the same shape; the mask is that of dropout for the shape (N, C).
     """
-    _check(p)
+    check_probability(p)
     raw = unbox(x)
     ones = raw_namespace(raw).ones(_features(raw.shape), dtype=raw.dtype, device=array_device(raw))
     return namespace(x).multiply(x, masked(ones, p=p, key=key))
@@ -72,7 +72,7 @@ masked.add("cupy", cuda)
 
 def _alpha_dropout(x: Any, shape: tuple[int, ...], p: float, key: random.Key) -> Any:
     """alpha_dropout with a mask of a shape that broadcasts to that of x."""
-    _check(p)
+    check_probability(p)
     if p == 1:
         return x * 0.0
     raw = unbox(x)
@@ -87,9 +87,3 @@ def _features(shape: Any) -> tuple[int, ...]:
     if len(shape) < 2:
         raise ValueError(f"x: expected shape (N, C, *S), got {tuple(shape)}")
     return (*shape[:2], *(1,) * (len(shape) - 2))
-
-
-def _check(p: float) -> None:
-    check_number("p", p)
-    if not 0 <= p <= 1:
-        raise ValueError(f"p: expected a probability in [0, 1], got {p}")

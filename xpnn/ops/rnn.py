@@ -8,7 +8,7 @@ from ..cpu import rnn as cpu
 from ..cuda import rnn as cuda
 from ..namespace import namespace
 from ..primitive import Primitive
-from ._sequences import check_recurrent, input_products, run
+from ._sequences import check_nonlinearity, check_recurrent, input_products, run
 from .relu import reference as relu
 
 __all__ = ["rnn"]
@@ -33,8 +33,7 @@ def reference(
     -> y (T, N, H), h_n (N, H). nonlinearity: "tanh" or "relu". lengths, reset, reverse: as for
     lstm.
     """
-    if nonlinearity not in ("tanh", "relu"):
-        raise ValueError(f'nonlinearity: expected "tanh" or "relu", got {nonlinearity!r}')
+    check_nonlinearity(nonlinearity)
     check_recurrent(1, x, {"h0": h0}, {"w_ih": w_ih, "w_hh": w_hh, "b_ih": b_ih, "b_hh": b_hh})
     xp = namespace(x, h0, w_ih, w_hh, b_ih, b_hh)
     bend = xp.tanh if nonlinearity == "tanh" else relu
