@@ -33,6 +33,18 @@ CASES: dict[str, Make] = {
     "one-cycle": lambda m, o: m.OneCycleLR(o, max_lr=0.5, total_steps=61),
     "one-cycle-early": lambda m, o: m.OneCycleLR(o, 0.5, 70, pct_start=0.1, div_factor=5.0, final_div_factor=10.0),
     "one-cycle-up": lambda m, o: m.OneCycleLR(o, 0.5, 61, pct_start=1.0),
+    "one-cycle-lines": lambda m, o: m.OneCycleLR(o, 0.5, epochs=7, steps_per_epoch=10, anneal_strategy="linear"),
+    "one-cycle-three": lambda m, o: m.OneCycleLR(o, 0.5, 61, three_phase=True),
+    "one-cycle-three-lines": lambda m, o: m.OneCycleLR(o, 0.5, 70, None, None, 0.2, "linear", three_phase=True),
+    "multiplicative": lambda m, o: m.MultiplicativeLR(o, lambda t: 1 - 1 / (t + 3)),
+    "cyclic": lambda m, o: m.CyclicLR(o, 0.01, 0.3, step_size_up=7),
+    "cyclic-slow": lambda m, o: m.CyclicLR(
+        o, 0.01, [0.3, 0.2][: len(o.groups if hasattr(o, "groups") else o.param_groups)], 5, 9
+    ),
+    "cyclic-halved": lambda m, o: m.CyclicLR(o, 0.01, 0.3, 7, mode="triangular2"),
+    "cyclic-falling": lambda m, o: m.CyclicLR(o, 0.01, 0.3, 7, 3, mode="exp_range", gamma=0.95),
+    "cyclic-own": lambda m, o: m.CyclicLR(o, 0.01, 0.3, 7, scale_fn=lambda i: 1 / i),
+    "cyclic-own-steps": lambda m, o: m.CyclicLR(o, 0.01, 0.3, 7, scale_fn=lambda i: 0.9**i, scale_mode="iterations"),
     "sequential": lambda m, o: m.SequentialLR(
         o, [m.LinearLR(o, 0.1, total_iters=10), m.CosineAnnealingLR(o, T_max=50)], milestones=[10]
     ),

@@ -9,6 +9,8 @@ from .clipping import clip_grad_norm as clip_grad_norm
 from .clipping import clip_grad_value as clip_grad_value
 from .composed import ChainedScheduler as ChainedScheduler
 from .composed import SequentialLR as SequentialLR
+from .cycles import CyclicLR as CyclicLR
+from .cycles import OneCycleLR as OneCycleLR
 from .ema import EMA as EMA
 from .lamb import LAMB as LAMB
 from .lion import Lion as Lion
@@ -25,8 +27,8 @@ from .schedules import CosineAnnealingWarmRestarts as CosineAnnealingWarmRestart
 from .schedules import ExponentialLR as ExponentialLR
 from .schedules import LambdaLR as LambdaLR
 from .schedules import LinearLR as LinearLR
+from .schedules import MultiplicativeLR as MultiplicativeLR
 from .schedules import MultiStepLR as MultiStepLR
-from .schedules import OneCycleLR as OneCycleLR
 from .schedules import PolynomialLR as PolynomialLR
 from .schedules import Schedule as Schedule
 from .schedules import StepLR as StepLR

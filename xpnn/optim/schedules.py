@@ -18,12 +18,15 @@ __all__ = [
     "LambdaLR",
     "LinearLR",
     "MultiStepLR",
-    "OneCycleLR",
+    "MultiplicativeLR",
     "PolynomialLR",
     "Schedule",
     "StepLR",
     "check_optimizer",
+    "cosine",
+    "fraction",
     "per_group",
+    "positive",
 ]
 
 
@@ -71,7 +74,7 @@ class StepLR(Schedule):
     """The rate times gamma every step_size steps."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        _positive(step_size=step_size)
+        positive(step_size=step_size)
         nonnegative(gamma=gamma)
         self.step_size = step_size
         self.gamma = gamma
@@ -123,11 +126,20 @@ class LambdaLR(Schedule):
         return [base * f(t) for f, base in zip(self.lr_lambdas, self.bases, strict=True)]
 
 
+class MultiplicativeLR(LambdaLR):
+    """The rate times lr_lambda(1) times … lr_lambda(t), a function of the steps done; a list has one function for each group."""
+
+    def rates(self, t: int) -> list[float]:
+        return [
+            base * math.prod(f(i) for i in range(1, t + 1)) for f, base in zip(self.lr_lambdas, self.bases, strict=True)
+        ]
+
+
 class ConstantLR(Schedule):
     """The rate times factor for total_iters steps, then the whole rate."""
 
     def __init__(self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5) -> None:
-        _fraction(factor=factor)
+        fraction(factor=factor)
         nonnegative(total_iters=total_iters)
         self.factor = factor
         self.total_iters = total_iters
@@ -143,8 +155,8 @@ class LinearLR(Schedule):
     def __init__(
         self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
     ) -> None:
-        _fraction(start_factor=start_factor, end_factor=end_factor)
-        _positive(total_iters=total_iters)
+        fraction(start_factor=start_factor, end_factor=end_factor)
+        positive(total_iters=total_iters)
         self.start_factor = start_factor
         self.end_factor = end_factor
         self.total_iters = total_iters
@@ -159,7 +171,7 @@ class PolynomialLR(Schedule):
     """The rate times (1 - t / total_iters)**power, 0 after total_iters steps."""
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0) -> None:
-        _positive(total_iters=total_iters)
+        positive(total_iters=total_iters)
         nonnegative(power=power)
         self.total_iters = total_iters
         self.power = power
@@ -173,14 +185,14 @@ class CosineAnnealingLR(Schedule):
     """Half a cosine from the optimiser's rate to eta_min in T_max steps (Loshchilov & Hutter 2017)."""
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
-        _positive(T_max=T_max)
+        positive(T_max=T_max)
         nonnegative(eta_min=eta_min)
         self.T_max = T_max
         self.eta_min = eta_min
         super().__init__(optimizer)
 
     def rate(self, t: int, base: float) -> float:
-        return _cosine(base, self.eta_min, t / self.T_max)
+        return cosine(base, self.eta_min, t / self.T_max)
 
 
 class CosineAnnealingWarmRestarts(Schedule):
@@ -190,7 +202,7 @@ class CosineAnnealingWarmRestarts(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0) -> None:
-        _positive(T_0=T_0, T_mult=T_mult)
+        positive(T_0=T_0, T_mult=T_mult)
         nonnegative(eta_min=eta_min)
         self.T_0 = T_0
         self.T_mult = T_mult
@@ -204,41 +216,7 @@ class CosineAnnealingWarmRestarts(Schedule):
         while t >= length:
             t -= length
             length *= self.T_mult
-        return _cosine(base, self.eta_min, t / length)
-
-
-class OneCycleLR(Schedule):
-    """Up from max_lr/div_factor to max_lr in the first part, then down to a tiny rate, both along half cosines (Smith 2018).
-
-    The rates of torch's OneCycleLR with its defaults; momentum is left alone. max_lr may be a list, one for each group.
-    """
-
-    def __init__(
-        self, optimizer: Optimizer, max_lr: float | Sequence[float], total_steps: int, pct_start: float = 0.3,
-        div_factor: float = 25.0, final_div_factor: float = 1e4,
-    ) -> None:  # fmt: skip
-        if total_steps < 2:
-            raise ValueError(f"total_steps: expected 2 or more, got {total_steps}")
-        _fraction(pct_start=pct_start)
-        _positive(div_factor=div_factor, final_div_factor=final_div_factor)
-        self.max_lrs = per_group("max_lr", max_lr, optimizer)
-        nonnegative(**{f"max_lr {i}": x for i, x in enumerate(self.max_lrs)})
-        self.div_factor = div_factor
-        self.final_div_factor = final_div_factor
-        self.total_steps = total_steps
-        self.peak = pct_start * total_steps - 1
-        super().__init__(optimizer)
-
-    def rates(self, t: int) -> list[float]:
-        return [self.rate(t, max_lr) for max_lr in self.max_lrs]
-
-    def rate(self, t: int, base: float) -> float:
-        """Of max_lr in place of the base."""
-        first = base / self.div_factor
-        if t <= self.peak:
-            return _cosine(first, base, t / self.peak if self.peak > 0 else 1.0)
-        rest = self.total_steps - 1 - self.peak
-        return _cosine(base, first / self.final_div_factor, min((t - self.peak) / rest, 1.0) if rest > 0 else 1.0)
+        return cosine(base, self.eta_min, t / length)
 
 
 def check_optimizer(optimizer: Any) -> None:
@@ -265,18 +243,21 @@ def _base(part: Optimizer) -> float:
     return part.initial_lr
 
 
-def _cosine(start: float, end: float, done: float) -> float:
+def cosine(start: float, end: float, done: float) -> float:
+    """From start to end along half a cosine, of which the part ``done`` is behind."""
     return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
 
 
-def _positive(**options: float) -> None:
+def positive(**options: float) -> None:
+    """Raises unless all are more than 0."""
     for name, value in options.items():
         check_number(name, value)
         if not value > 0:
             raise ValueError(f"{name}: expected more than 0, got {value}")
 
 
-def _fraction(**options: float) -> None:
+def fraction(**options: float) -> None:
+    """Raises unless all are in [0, 1]."""
     for name, value in options.items():
         check_number(name, value)
         if not 0 <= value <= 1:

@@ -1,0 +1,123 @@
+"""Schedules that go up to a highest learning rate and down again: once, or over and over."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from .optimizer import Optimizer, nonnegative
+from .schedules import Schedule, cosine, fraction, per_group, positive
+
+__all__ = ["CyclicLR", "OneCycleLR"]
+
+
+class OneCycleLR(Schedule):
+    """Up from max_lr/div_factor to max_lr in the first part, then down to a tiny rate (Smith 2018).
+
+    The rates of torch's OneCycleLR; momentum is left alone. max_lr may be a list, one for each group. The steps are total_steps, or
+    epochs * steps_per_epoch. anneal_strategy: "cos" for half cosines, "linear" for lines. three_phase: down to the first rate in as
+    many steps as up, and only then to the tiny one.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, max_lr: float | Sequence[float], total_steps: int | None = None,
+        epochs: int | None = None, steps_per_epoch: int | None = None, pct_start: float = 0.3, anneal_strategy: str = "cos",
+        div_factor: float = 25.0, final_div_factor: float = 1e4, three_phase: bool = False,
+    ) -> None:  # fmt: skip
+        self.total_steps = _steps(total_steps, epochs, steps_per_epoch)
+        fraction(pct_start=pct_start)
+        positive(div_factor=div_factor, final_div_factor=final_div_factor)
+        if anneal_strategy not in ("cos", "linear"):
+            raise ValueError(f'anneal_strategy: expected "cos" or "linear", got {anneal_strategy!r}')
+        self.max_lrs = per_group("max_lr", max_lr, optimizer)
+        nonnegative(**{f"max_lr {i}": x for i, x in enumerate(self.max_lrs)})
+        self.anneal = cosine if anneal_strategy == "cos" else _line
+        self.div_factor = div_factor
+        self.final_div_factor = final_div_factor
+        self.three_phase = three_phase
+        self.peak = pct_start * self.total_steps - 1
+        super().__init__(optimizer)
+
+    def rates(self, t: int) -> list[float]:
+        return [self.rate(t, max_lr) for max_lr in self.max_lrs]
+
+    def rate(self, t: int, base: float) -> float:
+        """Of max_lr in place of the base."""
+        first = base / self.div_factor
+        last = first / self.final_div_factor
+        ends = (
+            [(self.peak, first, base), (2 * self.peak, base, first)] if self.three_phase else [(self.peak, first, base)]
+        )
+        begin = 0.0
+        for end, low, high in ends:
+            if t <= end:
+                return self.anneal(low, high, (t - begin) / (end - begin) if end > begin else 1.0)
+            begin = end
+        rest = self.total_steps - 1 - begin
+        start = first if self.three_phase else base
+        return self.anneal(start, last, min((t - begin) / rest, 1.0) if rest > 0 else 1.0)
+
+
+class CyclicLR(Schedule):
+    """Up from base_lr to max_lr along a line and down again, over and over (Smith 2017).
+
+    step_size_up and step_size_down (None: the same) steps. mode: "triangular"; "triangular2", with half the height at each
+    cycle; "exp_range", with the height times gamma at each step. scale_fn: a height of one's own, a function of the number of
+    the cycle from 1 on (scale_mode "cycle") or of the steps ("iterations"); then mode is not heeded. Momentum is left alone.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, base_lr: float | Sequence[float], max_lr: float | Sequence[float],
+        step_size_up: int = 2000, step_size_down: int | None = None, mode: str = "triangular", gamma: float = 1.0,
+        scale_fn: Callable[[float], float] | None = None, scale_mode: str = "cycle",
+    ) -> None:  # fmt: skip
+        if mode not in _HEIGHTS and scale_fn is None:
+            raise ValueError(f"mode: expected one of {', '.join(_HEIGHTS)}, got {mode!r}")
+        if scale_mode not in ("cycle", "iterations"):
+            raise ValueError(f'scale_mode: expected "cycle" or "iterations", got {scale_mode!r}')
+        positive(step_size_up=step_size_up, step_size_down=step_size_up if step_size_down is None else step_size_down)
+        self.base_lrs = per_group("base_lr", base_lr, optimizer)
+        self.max_lrs = per_group("max_lr", max_lr, optimizer)
+        self.total_size = step_size_up + (step_size_up if step_size_down is None else step_size_down)
+        self.step_ratio = step_size_up / self.total_size
+        self.mode = mode
+        self.gamma = gamma
+        self.scale_fn = scale_fn
+        self.scale_mode = scale_mode
+        super().__init__(optimizer)
+
+    def rates(self, t: int) -> list[float]:
+        cycle = math.floor(1 + t / self.total_size)
+        x = 1 + t / self.total_size - cycle
+        part = x / self.step_ratio if x <= self.step_ratio else (x - 1) / (self.step_ratio - 1)
+        height = part * self._height(cycle, t)
+        return [base + (top - base) * height for base, top in zip(self.base_lrs, self.max_lrs, strict=True)]
+
+    def _height(self, cycle: int, t: int) -> float:
+        if self.scale_fn is not None:
+            return self.scale_fn(cycle if self.scale_mode == "cycle" else t)
+        return _HEIGHTS[self.mode](cycle, t, self.gamma)
+
+
+# Of the cycle, the steps and gamma.
+_HEIGHTS: dict[str, Callable[[int, int, float], float]] = {
+    "triangular": lambda cycle, t, gamma: 1.0,
+    "triangular2": lambda cycle, t, gamma: 0.5 ** (cycle - 1),
+    "exp_range": lambda cycle, t, gamma: float(gamma**t),
+}
+
+
+def _steps(total: int | None, epochs: int | None, each: int | None) -> int:
+    """The number of all steps."""
+    if total is None:
+        if epochs is None or each is None:
+            raise ValueError("total_steps: expected it, or epochs and steps_per_epoch")
+        positive(epochs=epochs, steps_per_epoch=each)
+        total = epochs * each
+    if total < 2:
+        raise ValueError(f"total_steps: expected 2 or more, got {total}")
+    return total
+
+
+def _line(start: float, end: float, done: float) -> float:
+    return (end - start) * done + start
