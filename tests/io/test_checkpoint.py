@@ -205,6 +205,7 @@ def test_what_does_not_fit_changes_nothing(tmp_path: Path) -> None:
     path, training = tmp_path / "c.safetensors", Training().run(1)
     save_checkpoint(path, model=training.model, **training.parts, none=None)
     other = Training("SGD", "StepLR").run(1)
+    other.optimizer.lr = 0.123  # not that of the schedule, which sets it when it is put back
     refused(other, path, "has no loss_scaler; it has optimizer, schedule, ema", loss_scaler=optim.EMA(other.model))
     refused(
         other,
@@ -239,6 +240,16 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
         load_checkpoint(path, epoch=3)
     with pytest.raises(TypeError, match="model: expected an xpnn.nn.Module, got dict"):
         save_checkpoint(path, model={})  # type: ignore[arg-type]
+
+
+def test_a_loaded_state_is_a_copy() -> None:
+    for kind in ("AdamW", "groups"):
+        training = Training(kind, "StepLR").run(1)
+        saved = training.optimizer.state_dict()
+        before = tree.map(lambda x: x.copy() if isinstance(x, np.ndarray) else x, saved)
+        training.optimizer.load_state_dict(saved)
+        training.run(1)
+        same(saved, before)
 
 
 def test_an_optimiser_takes_its_options_from_the_state() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,18 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: p
     with pytest.raises(KeyboardInterrupt):
         atomic_write(path, b"new")
     assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["f"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders cannot be opened")
+def test_the_file_and_then_its_folder_are_brought_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+
+    def fsync(handle: int) -> None:
+        synced.append(f"folder with {os.listdir(handle)}" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    atomic_write(tmp_path / "f", [b"ab", b"c"])
+    assert synced == ["file", "folder with ['f']"] and (tmp_path / "f").read_bytes() == b"abc"
 
 
 def test_the_mode_of_a_new_file_is_the_usual_one(tmp_path: Path) -> None:

@@ -74,6 +74,17 @@ def test_dtype_and_training_flags() -> None:
     assert "1.0 MiB" in nn.Linear(512, 512, bias=False).summary([1, 512])
 
 
+def test_the_forward_is_one_in_evaluation_and_draws_no_numbers_of_the_stream() -> None:
+    class Noisy(nn.Module):
+        def forward(self, x: Any) -> Any:
+            xpnn.random.next_key()
+            return x if self.training else x[0, ...]
+
+    before = xpnn.random.get_state()
+    assert "Noisy  (3,)" in Noisy().summary((2, 3))
+    assert xpnn.random.get_state() == before
+
+
 @pytest.mark.parametrize("wrong", ["text", (1.5,), 3])
 def test_what_is_no_shape(wrong: Any) -> None:
     with pytest.raises(ValueError, match=r"inputs: expected shapes like \(1, 28, 28\), or arrays, got"):

@@ -85,14 +85,18 @@ def _load_all(
 ) -> None:
     """Loads the parts, and the model last, which is all or nothing by itself; on an error the parts get back what they had."""
     before = [(part, _state_of(part)) for part in parts.values()]
+    optimizers = [one for part in parts.values() for one in getattr(getattr(part, "optimizer", None), "parts", ())]
+    rates = [(one, one.lr) for one in optimizers]  # which their schedules set, also when they get their states back
     try:
         for name, part in parts.items():
             _load(name, part, states[name])
         if model is not None:
             load_into(model, weights, path)
     except BaseException:
-        for part, state in reversed(before):  # an optimiser after its schedule, which sets the rate
+        for part, state in before:
             _load("", part, state)
+        for one, lr in rates:
+            one.lr = lr
         raise
 
 
