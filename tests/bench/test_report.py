@@ -110,11 +110,10 @@ def test_pictures(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="needs matplotlib, of the extra examples")
     from xpnn.bench.plots import draw
 
-    cpu = [
-        replace(r, peers={"torch": PeerResult(2.0, ratio, ratio, ratio)})
-        for r, ratio in zip(sized("cpu", 1, 2, 40), (2, 0.5, 1), strict=True)
-    ]
-    paths = draw(report(*cpu, *sized("gpu:0", 4, 4, 4), Result("g", "c", "", problem="off")), tmp_path, "x")
+    found = zip(sized("cpu", 1, 2, 40), (2, 0.5, 1), strict=True)
+    cpu = [replace(r, peers={"torch": PeerResult(2.0, x, x, x)}) for r, x in found]
+    bad = Result("g", "c", "", problem="off")
+    paths = draw(report(*cpu, *sized("gpu:0", 4, 4, 4), bad), tmp_path, "x")
     names = {"x-cpu-torch.png", "x-cpu-roofline.png", "x-gpu0-roofline.png", "x-sizes.png", "x-crossover.png"}
     assert {path.name for path in paths} == names == {path.name for path in tmp_path.iterdir()}
     assert all(path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" for path in paths)

@@ -32,6 +32,10 @@ def limits(device: Device, quick: bool = False) -> Limits:
     a, b = (device.asarray(np.zeros(megabytes * 2**20, np.uint8)) for _ in range(2))
     x, y, z = (device.asarray(np.ones((n, n), np.float32)) for _ in range(3))
     xp = raw_namespace(x)
-    jobs = [lambda: xp.copyto(b, a), lambda: xp.matmul(x, y, out=z)]
-    copy, gemm = (min(times.device) for times in device.interleaved(jobs, 0.0 if quick else 1.0, 3 if quick else 9))
+
+    def copied() -> None:
+        b[...] = a
+
+    turns = device.interleaved([copied, lambda: xp.matmul(x, y, out=z)], 0.0 if quick else 1.0, 3 if quick else 9)
+    copy, gemm = (min(times.device) for times in turns)
     return Limits(2 * a.nbytes / copy, 2 * n**3 / gemm)

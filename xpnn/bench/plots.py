@@ -92,6 +92,7 @@ def _sizes(found: dict[tuple[str, str], dict[str, list[tuple[int, float]]]]) -> 
             x, y = zip(*points, strict=True)
             ax.plot(x, y, marker="o", markersize=3, color=f"C{names.index(name)}", label=name)
         ax.set(xscale="log", yscale="log", title=f"{group}, {mode}", xlabel="rows", ylabel="ms")
+        _mark_rows(ax, sorted({size for points in lines.values() for size, _ in points}))
         ax.grid(color=_GREY, alpha=0.2)
         ax.legend(frameon=False, fontsize=7)
     return figure
@@ -105,7 +106,14 @@ def _crossover(found: dict[tuple[str, str, str], Any]) -> Any:
         ax.plot(line.sizes, line.ratios, style, marker="o", markersize=3, label=f"{group}, {mode}, {gpu}")
     ax.axhline(1, color="black", linewidth=0.8)
     ax.set(xscale="log", yscale="log", xlabel="rows", ylabel="time on the CPU / time on the GPU")
+    _mark_rows(ax, sorted({size for line in found.values() for size in line.sizes}))
     ax.set_title("Above 1 the GPU is faster")
     ax.grid(color=_GREY, alpha=0.2)
     ax.legend(frameon=False, fontsize=7, ncols=2)
     return figure
+
+
+def _mark_rows(ax: Any, sizes: Sequence[int]) -> None:
+    """The axis of rows is marked where something was measured."""
+    ax.set_xticks(sizes, [str(size) for size in sizes])
+    ax.set_xticks([], minor=True)
