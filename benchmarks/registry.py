@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from xpnn.bench.case import Job
-from xpnn.bench.devices import Device
+from xpnn.bench.grid import Entry
 from xpnn.bench.networks import SIZES, layers, networks
-from xpnn.bench.peers import Peer
 
-__all__ = ["GROUPS", "Entry", "chosen", "entries", "names"]
+__all__ = ["GROUPS", "chosen", "entries", "names"]
 
 CASES = Path(__file__).parent / "cases"
 GROUPS = ("ops", "networks", "layers")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A case: the name that chooses it, its own, and what gives its jobs on a device with some peers."""
-
-    group: str
-    name: str
-    jobs: Callable[[Device, Sequence[Peer]], list[Job]]
 
 
 def operations() -> list[str]:

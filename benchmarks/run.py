@@ -9,22 +9,19 @@ kernels the bytes a second that they move.
 from __future__ import annotations
 
 import argparse
-import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import xpnn
-from xpnn.backend import on_device
 from xpnn.bench import peers
 from xpnn.bench.compare import compare
-from xpnn.bench.devices import Device, device
-from xpnn.bench.limits import limits
-from xpnn.bench.measure import Pace, Result, level, measured
-from xpnn.bench.report import Report, markdown, score_line
-from xpnn.io import atomic_write
+from xpnn.bench.devices import device
+from xpnn.bench.grid import Entry, run, words
+from xpnn.bench.measure import Pace, Result, level
+from xpnn.bench.report import Report, score_line
 
-from .registry import Entry, chosen, entries
+from .registry import chosen, entries
 
 __all__ = ["main"]
 
@@ -38,16 +35,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if new:
                 print(compare(old, new[0]), end="")
                 return 0
-        names = chosen([*options.names, *_words(options.case)])
+        names = chosen([*options.names, *words(options.case)])
         found = [entry for name in names for entry in entries(name, options.quick)]
         if options.list:
             print("\n".join(f"{entry.group}: {entry.name}" for entry in found))
             return 0
-        report = run(found, device(options.device), _words(options.peer), options.quick)
+        report = _measured(found, options)
     except (OSError, ValueError, xpnn.BackendError, xpnn.MissingExtraError) as error:
         parser.error(" ".join(str(error).split()))
     if options.out is not None:
-        write(report, options.out, f"{options.device.replace(':', '')}-cases")
+        _write(report, options)
     if options.compare:
         print(compare(old, report), end="")
     return 1 if any(result.problem for result in report.results) else 0
@@ -74,41 +71,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _words(text: str | None) -> list[str]:
-    return [word for word in (text or "").split(",") if word]
-
-
-def run(found: Sequence[Entry], where: Device, wanted: Sequence[str], quick: bool) -> Report:
-    """Measures, printing a line for each result. Peers that were not asked for by name may be missing."""
-    present, missing = _peers(wanted, where.name)
-    for name, why in missing.items():
-        print(f"{name} is left out: {why}", file=sys.stderr)
-    pace = Pace.quick() if quick else Pace()
-    results: list[Result] = []
-    with on_device(where.name):
-        limit = limits(where, quick)
-        for entry in found:
-            jobs = functools.partial(entry.jobs, where, present)
-            for result in measured(entry.group, entry.name, jobs, where, pace, limit):
-                print(line(result), flush=True)
-                results.append(result)
-    for peer in present:
-        score = level(results, peer.name)
+def _measured(found: Sequence[Entry], options: argparse.Namespace) -> Report:
+    """All results, a line for each, and the score."""
+    pace = Pace.quick() if options.quick else Pace()
+    wanted = words(options.peer) or None
+    report = run(
+        found, [device(options.device)], wanted, pace, options.quick, lambda result: print(line(result), flush=True)
+    )
+    for name, why in report.missing.items():
+        print(f"{name} was left out: {why}", file=sys.stderr)
+    for peer in report.peers:
+        score = level(report.results, peer)
         if score["cells"]:
-            print(score_line(peer.name, score))
-    return Report.of(results, {where.name: limit}, {peer.name: peer.version for peer in present}, missing, quick)
-
-
-def _peers(wanted: Sequence[str], where: str) -> tuple[list[peers.Peer], dict[str, str]]:
-    present, missing = [], {}
-    for name in wanted or peers.NAMES:
-        try:
-            present.append(peers.load(name, where))
-        except (xpnn.MissingExtraError, xpnn.BackendError) as error:
-            if wanted:
-                raise
-            missing[name] = str(error)
-    return present, missing
+            print(score_line(peer, score))
+    return report
 
 
 def line(result: Result) -> str:
@@ -126,14 +102,14 @@ def line(result: Result) -> str:
     return "  ".join(numbers)
 
 
-def write(report: Report, folder: Path, stem: str) -> None:
+def _write(report: Report, options: argparse.Namespace) -> None:
     """JSON, Markdown and, where matplotlib is installed, pictures."""
-    folder.mkdir(parents=True, exist_ok=True)
-    atomic_write(folder / f"{stem}.json", report.json().encode())
-    atomic_write(folder / f"{stem}.md", markdown(report).encode())
+    options.out.mkdir(parents=True, exist_ok=True)
+    stem = f"{options.device.replace(':', '')}-cases"
+    report.write(options.out, stem)
     try:
         from xpnn.bench.plots import draw
 
-        draw(report, folder, stem)
+        draw(report, options.out, stem)
     except xpnn.MissingExtraError as error:
         print(f"no pictures: {error}", file=sys.stderr)

@@ -14,6 +14,7 @@ from benchmarks import registry, run
 from benchmarks.case import Case, normal
 from xpnn import ops
 from xpnn.bench.case import DisagreementError
+from xpnn.bench.grid import Entry
 
 from . import fake_gpu
 
@@ -25,7 +26,7 @@ OPS = registry.operations()
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every name stands for one small case."""
     case = Case("toy", lambda rng: (normal(rng, 50),), ops.relu, peers={"plain": lambda x: np.maximum(x, 0)})
-    monkeypatch.setattr(run, "entries", lambda name, quick: [registry.Entry(name, case.name, case.jobs)])
+    monkeypatch.setattr(run, "entries", lambda name, quick: [Entry(name, case.name, case.jobs)])
 
 
 def test_a_gpu_that_is_not_there_is_said_so(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
@@ -59,11 +60,11 @@ def test_a_case_that_is_wrong_fails_the_run_and_the_others_go_on(
 ) -> None:
     before = run.entries
 
-    def entries(name: str, quick: bool) -> list[registry.Entry]:
+    def entries(name: str, quick: bool) -> list[Entry]:
         def disagree(*_: Any) -> Any:
             raise DisagreementError("toy: output is off by 1")
 
-        return [registry.Entry("relu", "bad", disagree), *before(name, quick)]
+        return [Entry("relu", "bad", disagree), *before(name, quick)]
 
     monkeypatch.setattr(run, "entries", entries)
     assert run.main(["relu", "--quick", "--peer", "plain"]) == 1

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..io import atomic_write
 from .limits import Limits
 from .machine import describe
 from .measure import PeerResult, Result, level
@@ -45,6 +46,11 @@ class Report:
 
     def json(self) -> str:
         return json.dumps({"kind": "cases", **asdict(self)}, indent=2) + "\n"
+
+    def write(self, folder: Path, stem: str) -> None:
+        """STEM.json and STEM.md in a folder."""
+        atomic_write(folder / f"{stem}.json", self.json().encode())
+        atomic_write(folder / f"{stem}.md", markdown(self).encode())
 
     @classmethod
     def read(cls, path: Path) -> Report:
