@@ -42,16 +42,10 @@ class Network:
 
     def jobs(self, device: Device, peers: Iterable[Peer] = (), *, rows: int) -> list[Job]:
         """ "forward" and "step" with a number of rows; DisagreementError if a peer computes something else."""
-        inputs, target = self.data(np.random.default_rng(0), rows)
-        with backend(device.name):
-            evaluated, trained = (_without_dropout(self.build()) for _ in range(2))
-            weights = {name: to_numpy(x) for name, x in evaluated.state_dict().items()}
-            trained.load_state_dict(weights)
-        ours = self._running(evaluated.eval(), trained, tuple(map(device.asarray, inputs)), device.asarray(target))
-        task = Task(self.name, self.layer, weights, inputs, target, self.loss, _LR)
+        ours, task = self.prepared(device, rows)
         theirs = {peer: found for peer in peers if (found := peer.network(task, device)) is not None}
         self._compare(ours, theirs)
-        moved = sum(w.nbytes for w in weights.values()) + sum(x.nbytes for x in inputs)
+        moved = sum(x.nbytes for x in (*task.weights.values(), *task.inputs))
         return [
             Job(
                 f"{self.name} N={rows}",
@@ -65,6 +59,16 @@ class Network:
             for mode, own, factor in (("forward", ours.forward, 1), ("step", ours.step, 3))
             if own is not None
         ]
+
+    def prepared(self, device: Device, rows: int) -> tuple[Running, Task]:
+        """Ours, ready to run, and what a peer needs to do the same."""
+        inputs, target = self.data(np.random.default_rng(0), rows)
+        with backend(device.name):
+            evaluated, trained = (_without_dropout(self.build()) for _ in range(2))
+            weights = {name: to_numpy(x) for name, x in evaluated.state_dict().items()}
+            trained.load_state_dict(weights)
+        ours = self._running(evaluated.eval(), trained, tuple(map(device.asarray, inputs)), device.asarray(target))
+        return ours, Task(self.name, self.layer, weights, inputs, target, self.loss, _LR)
 
     def _running(self, evaluated: Module, trained: Module, inputs: tuple[Any, ...], target: Any) -> Running:
         loss = getattr(losses, self.loss)
