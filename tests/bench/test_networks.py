@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 import numpy as np
@@ -104,3 +105,11 @@ def test_a_peer_that_has_no_gpu_says_so(name: str) -> None:
     pytest.importorskip(name, reason=f"needs {name}, a peer of the benchmarks")
     with pytest.raises(BackendError, match="on (the CPU|cpu)"):
         load(name, "gpu:0")
+
+
+def test_jax_gets_as_many_threads_as_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("jax", reason="needs JAX, a peer of the benchmarks")
+    monkeypatch.delenv("NPROC", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    load("jax")
+    assert os.environ["NPROC"] == "3"

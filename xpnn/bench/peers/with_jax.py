@@ -1,20 +1,24 @@
-"""JAX: everything behind one jit, and awaited."""
+"""JAX: everything behind one jit, and awaited; with as many threads as NumPy's BLAS, unless it was started before."""
 
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...errors import BackendError
+from ..machine import threads
 from . import Peer, Running, Task, split
 
 __all__ = ["make"]
 
 
 def make(device: str) -> Peer:
+    # What XLA asks, at its start, for the number of its threads; it does not know OMP_NUM_THREADS.
+    os.environ.setdefault("NPROC", str(threads()))
     jax = importlib.import_module("jax")
     if jax.default_backend() != device.partition(":")[0]:
         raise BackendError(f"JAX computes on {jax.default_backend()}, not on {device}")
