@@ -1,4 +1,4 @@
-"""python -m benchmarks [name ...] [--quick] [--list] [--out FILE.json]"""
+"""python -m benchmarks [NAME ...] [--device D] [--peer NAMES] [--quick] [--list] [--out DIR] [--compare OLD [NEW]]"""
 
 from __future__ import annotations
 

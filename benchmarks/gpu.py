@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import xpnn
+from xpnn.bench.machine import describe
+from xpnn.cuda.timing import describe_gpu
 from xpnn.io.atomic import atomic_write
-
-from .machine import describe, describe_gpu
 
 __all__ = ["STEPS", "main"]
 
@@ -51,9 +51,8 @@ def sanitizer(out: Path) -> Findings:
 
 def benchmarks(out: Path) -> Findings:
     """`python -m benchmarks --device gpu`: the cases of every op against torch."""
-    results = out / "gpu-cases.json"
-    done = _run([sys.executable, "-m", "benchmarks", "--device", "gpu", "--out", str(results)])
-    return {"passed": done.returncode == 0, "results": results.name, "output": _tail(done)}
+    done = _run([sys.executable, "-m", "benchmarks", "--device", "gpu", "--out", str(out)])
+    return {"passed": done.returncode == 0, "results": "gpu-cases.json", "output": _tail(done)}
 
 
 def demo(out: Path) -> Findings:

@@ -20,10 +20,9 @@ import numpy as np
 
 import xpnn
 from xpnn import nn
+from xpnn.bench.machine import describe
 from xpnn.namespace import Array
 from xpnn.tape import leaf
-
-from .machine import describe
 
 ROUNDS = 31
 

@@ -1,4 +1,4 @@
-"""The benchmark runner: the gate in front of the clock, what it writes, and the names it takes."""
+"""python -m benchmarks: the registry, the whole grid's command, and what it writes."""
 
 from __future__ import annotations
 
@@ -10,57 +10,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import devices, run
+from benchmarks import registry, run
 from benchmarks.case import Case, normal
 from xpnn import ops
+from xpnn.bench.case import DisagreementError
+from xpnn.bench.grid import Entry
 
 from . import fake_gpu
-from .conftest import libraries
 
 ROOT = Path(__file__).parents[1]
-OPS = sorted(path.stem for path in (ROOT / "benchmarks/cases").glob("*.py"))
-
-
-def case(**changes: Any) -> Case:
-    import torch
-
-    def make(rng: np.random.Generator) -> Any:
-        return normal(rng, 8, 16), normal(rng, 4, 16), normal(rng, 4)
-
-    options: dict[str, Any] = {
-        "run": ops.linear,
-        "torch": torch.nn.functional.linear,
-        "flops": 2.0 * 8 * 16 * 4,
-        **changes,
-    }
-    return Case("toy", make, **options)
+OPS = registry.operations()
 
 
 @pytest.fixture
-def torch() -> Any:
-    return pytest.importorskip("torch", reason="needs torch, the peer of the benchmarks")
-
-
-def test_both_modes_are_timed(torch: Any) -> None:
-    forward, both = run.measure(case(), torch, quick=True)
-    assert (forward.mode, both.mode) == ("forward", "both")
-    for result, work in ((forward, 1), (both, 3)):
-        assert result.ratio_quartiles is not None and result.gflops is not None and result.ratio is not None
-        assert result.ratio_quartiles[0] <= result.ratio <= result.ratio_quartiles[1]
-        assert result.gflops == pytest.approx(work * 2 * 8 * 16 * 4 / result.xpnn_ms / 1e6)
-
-
-def test_wrong_results_are_not_timed(torch: Any) -> None:
-    with pytest.raises(AssertionError, match="toy: output is off"):
-        run.measure(case(run=lambda x, w, b: ops.linear(x, w, b * 1.01)), torch, quick=True)
-    scaled = case(torch=lambda x, w, b: torch.nn.functional.linear(x, w, 0.5 * b + 0.5 * b.detach()))
-    with pytest.raises(AssertionError, match="toy: gradient 2 is off by 0.5|toy: gradient 2 is off by 1"):
-        run.measure(scaled, torch, quick=True)
-
-
-def test_without_a_peer_there_is_no_ratio() -> None:
-    result = run.measure(Case("alone", lambda rng: (normal(rng, 5),), ops.relu), None, quick=True)[0]
-    assert result.xpnn_ms > 0 and result.torch_ms is None and result.ratio is None
+def toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every name stands for one small case."""
+    case = Case("toy", lambda rng: (normal(rng, 50),), ops.relu, peers={"plain": lambda x: np.maximum(x, 0)})
+    monkeypatch.setattr(run, "entries", lambda name, quick: [Entry(name, case.name, case.jobs)])
 
 
 def test_a_gpu_that_is_not_there_is_said_so(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
@@ -72,31 +38,76 @@ def test_a_gpu_that_is_not_there_is_said_so(capsys: pytest.CaptureFixture[str], 
     assert "cannot be had" in capsys.readouterr().err
 
 
-@pytest.mark.gpu
-@pytest.mark.parametrize("library", libraries("cupy"))
-def test_on_a_gpu_the_gpu_s_time_counts(library: Any) -> None:
-    library()
-    forward, both = run.measure(
-        Case("relu", lambda rng: (normal(rng, 50),), ops.relu), None, True, devices.Gpu(), bandwidth=1e9
-    )
-    for result in (forward, both):
-        assert result.xpnn_ms > 0 and result.call_ms is not None and result.call_ms > 0
-
-
-def test_the_file_says_on_what_it_ran(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
-    monkeypatch.setattr(run, "measure", lambda *_: [run.Result("toy", "forward", 1.0, 2.0, 2.0, (1.9, 2.1), 3.0)])
-    assert run.main(["relu", "--quick", "--out", str(tmp_path / "new" / "results.json")]) == 0
-    found = json.loads((tmp_path / "new" / "results.json").read_text(encoding="utf-8"))
+def test_the_files_say_on_what_it_ran(toy: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib", reason="needs matplotlib, of the extra examples")
+    out = tmp_path / "new"
+    assert run.main(["relu", "--quick", "--peer", "plain", "--out", str(out)]) == 0
+    found = json.loads((out / "cpu-cases.json").read_text(encoding="utf-8"))
     assert found["machine"]["packages"]["numpy"] == np.__version__
-    assert found["results"][0]["ratio"] == 2.0
-    assert "geometric mean 2.00" in capsys.readouterr().out
+    assert found["peers"] == {"plain": f"numpy {np.__version__}"} and found["quick"] is True
+    assert found["limits"]["cpu"]["copy"] > 0 < found["limits"]["cpu"]["gemm"]
+    forward, both = found["results"]
+    assert (forward["group"], forward["case"], forward["mode"], both["mode"]) == ("relu", "toy", "forward", "both")
+    assert forward["peers"]["plain"]["ratio"] > 0 and both["peers"] == {}
+    assert {path.name for path in out.iterdir()} == {"cpu-cases.json", "cpu-cases.md", "cpu-cases-cpu-plain.png"}
+    assert "plain: geometric mean" in capsys.readouterr().out
+    assert run.main(["--compare", *[str(out / "cpu-cases.json")] * 2]) == 0
+    assert capsys.readouterr().out == "0 of 2 moved beyond their noise.\n"
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_case_that_is_wrong_fails_the_run_and_the_others_go_on(
+    toy: None, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = run.entries
+
+    def entries(name: str, quick: bool) -> list[Entry]:
+        def disagree(*_: Any) -> Any:
+            raise DisagreementError("toy: output is off by 1")
+
+        return [Entry("relu", "bad", disagree), *before(name, quick)]
+
+    monkeypatch.setattr(run, "entries", entries)
+    assert run.main(["relu", "--quick", "--peer", "plain"]) == 1
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first.split() == "bad NOT TIMED: toy: output is off by 1".split() and others[0].startswith("toy ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["convolution"], "unknown: convolution; there are ops, networks, layers, activations, adaptive_avg_pool,"),
+        (["--case", "relu,nothing"], "unknown: nothing; there are"),
+        (["relu", "--peer", "keras"], "peer must be one of torch, jax,"),
+        (["relu", "--device", "tpu"], "backend must be one of"),
+        (["--compare", "pyproject.toml"], "pyproject.toml: expected a file written by"),
+        (["--compare", "no-such.json"], "No such file"),
+    ],
+)
+def test_wrong_usage_is_told_in_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
-        run.main(["convolution"])
-    assert stopped.value.code == 2
-    assert "unknown: convolution; there are activations, adaptive_avg_pool," in capsys.readouterr().err
+        run.main(arguments)
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2 and words in error.splitlines()[-1]
+
+
+def test_names_choose_cases(capsys: pytest.CaptureFixture[str]) -> None:
+    assert registry.chosen(["networks", "relu"]) == [
+        "relu",
+        "network-mlp",
+        "network-cnn",
+        "network-lstm",
+        "network-gru",
+    ]
+    assert registry.chosen([]) == [name for group in registry.names().values() for name in group]
+    assert run.main(["--list", "--case", "relu,network-gru", "--quick"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert listed[0] == "relu: relu (128, 512)" and listed[-1] == "network-gru: gru N=8"
+
+
+def test_the_names_of_all_results_differ() -> None:
+    """--compare finds a case by its name."""
+    found = [entry.name for name in registry.chosen([]) for entry in registry.entries(name)]
+    assert len(set(found)) == len(found)
 
 
 @pytest.mark.parametrize("op", OPS)

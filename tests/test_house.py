@@ -27,7 +27,7 @@ FLOORS = [
     {"init", "losses", "metrics", "nn"},
     {"optim", "data"},
     {"train", "io"},
-    {"sklearn", "demos", "cli", "testing"},
+    {"sklearn", "demos", "bench", "cli", "testing"},
     {"__init__", "__main__"},
 ]
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}

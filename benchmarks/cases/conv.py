@@ -46,6 +46,13 @@ def case(
 
         return getattr(torch.nn.functional, function)(x, weight, bias, stride, padding, 1, groups)
 
+    def with_jax(x: Any, weight: Any, bias: Any) -> Any:
+        import jax
+
+        steps, edges = (stride,) * len(sizes), ((padding, padding),) * len(sizes)
+        y = jax.lax.conv_general_dilated(x, weight, steps, edges, feature_group_count=groups)
+        return y + bias.reshape(-1, *(1 for _ in sizes))
+
     return Case(
         name=f"conv {name} N={n}",
         make=lambda rng: (
@@ -55,6 +62,7 @@ def case(
         ),
         run=lambda x, weight, bias: getattr(ops, function)(x, weight, bias, stride, padding, 1, groups),
         torch=theirs,
+        peers={"jax": with_jax},
         flops=2.0 * n * k * depth * positions,
     )
 

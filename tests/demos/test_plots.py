@@ -21,13 +21,13 @@ mpl = pytest.importorskip("matplotlib", reason="needs matplotlib, of the extra e
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The figures that were written, in order; the files are written all the same."""
     figures: list[Any] = []
-    write = plots._write
+    write = plots.write_figure
 
     def remember(figure: Any, path: Path) -> None:
         figures.append(figure)
         write(figure, path)
 
-    monkeypatch.setattr(plots, "_write", remember)
+    monkeypatch.setattr(plots, "write_figure", remember)
     return figures
 
 

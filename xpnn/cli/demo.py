@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from xpnn.cli.columns import columns
 from xpnn.cli.options import device, writable_folder
 
 NAMES = ("dnn", "cnn", "lstm", "gru")
@@ -83,6 +84,4 @@ def _table(results: list[dict[str, Any]], folder: Path) -> str:
         ]
         for r in results
     ]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, f"Curves, predictions, weights and results.json are in {folder}/", ""])
+    return columns(rows) + f"Curves, predictions, weights and results.json are in {folder}/\n"

@@ -13,7 +13,7 @@ from ..errors import require
 from ..io import atomic_write
 from ..train.history import History
 
-__all__ = ["confusion", "digits_grid", "forecast", "learning_curves"]
+__all__ = ["confusion", "digits_grid", "forecast", "learning_curves", "new_figure", "write_figure"]
 
 Array = np.ndarray[Any, Any]
 _BLUE, _ORANGE, _RED, _GREY = "#1f6fb4", "#e6862a", "#c8322d", "#8a8a8a"
@@ -22,7 +22,7 @@ _BLUE, _ORANGE, _RED, _GREY = "#1f6fb4", "#e6862a", "#c8322d", "#8a8a8a"
 def learning_curves(history: History, path: Path, *, title: str) -> None:
     """Loss of training and validation over the epochs, and beside it the metrics of validation."""
     metrics = [name for name in history[0] if name.startswith("val_") and name != "val_loss"]
-    figure, axes = _figure(1 + len(metrics), width=5.0, height=3.6)
+    figure, axes = new_figure(1 + len(metrics), width=5.0, height=3.6)
     epochs = history.column("epoch")
     marker = "o" if len(epochs) < 4 else None  # a line of one point cannot be seen
     axes[0].plot(epochs, history.column("loss"), color=_BLUE, marker=marker, label="training")
@@ -36,13 +36,13 @@ def learning_curves(history: History, path: Path, *, title: str) -> None:
         ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         ax.grid(color=_GREY, alpha=0.2)
     figure.suptitle(title)
-    _write(figure, path)
+    write_figure(figure, path)
 
 
 def digits_grid(images: Array, predicted: Array, truth: Array, path: Path, *, title: str) -> None:
     """Images (N, 1, H, W) with their predicted labels, the wrong ones first, in red and with the true label."""
     order = np.argsort(predicted == truth, kind="stable")[:40]
-    figure, axes = _figure(len(order), columns=10, width=0.85, height=1.05)
+    figure, axes = new_figure(len(order), columns=10, width=0.85, height=1.05)
     for ax, i in zip(axes, order, strict=True):
         right = predicted[i] == truth[i]
         ax.imshow(images[i, 0], cmap="gray_r", vmin=0, vmax=1)
@@ -50,14 +50,14 @@ def digits_grid(images: Array, predicted: Array, truth: Array, path: Path, *, ti
         ax.set_title(words, color="black" if right else _RED, fontsize=9, pad=2)
         ax.axis("off")
     figure.suptitle(title)
-    _write(figure, path)
+    write_figure(figure, path)
 
 
 def confusion(predicted: Array, truth: Array, names: Sequence[str], path: Path, *, title: str) -> None:
     """How often each class was taken for which: rows are the truth, columns the prediction."""
     counts = np.zeros((len(names), len(names)), np.int64)
     np.add.at(counts, (truth, predicted), 1)
-    figure, (ax,) = _figure(1, width=5.2, height=4.8)
+    figure, (ax,) = new_figure(1, width=5.2, height=4.8)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
@@ -67,14 +67,14 @@ def confusion(predicted: Array, truth: Array, names: Sequence[str], path: Path, 
     ax.set_xticks(range(len(names)), names)
     ax.set_yticks(range(len(names)), names)
     ax.set(xlabel="predicted", ylabel="true", title=title)
-    _write(figure, path)
+    write_figure(figure, path)
 
 
 def forecast(truth: Array, predicted: Array, path: Path, *, title: str, unit: str, days: int = 14) -> None:
     """The last days of a half-hourly series with its forecasts (upper) and the error of each (lower)."""
     truth, predicted = truth[-48 * days :], predicted[-48 * days :]
     time = np.arange(len(truth)) / 48
-    figure, axes = _figure(2, columns=1, width=10.0, height=2.6)
+    figure, axes = new_figure(2, columns=1, width=10.0, height=2.6)
     axes[0].plot(time, truth, color=_GREY, linewidth=2.5, label="truth")
     axes[0].plot(time, predicted, color=_BLUE, linewidth=1, label="forecast half an hour before")
     axes[0].set(ylabel=unit, title=title)
@@ -86,10 +86,10 @@ def forecast(truth: Array, predicted: Array, path: Path, *, title: str, unit: st
     for ax in axes:
         ax.set(xlim=(0, len(time) / 48), xticks=range(len(time) // 48 + 1))
         ax.grid(axis="x", color=_GREY, alpha=0.2)
-    _write(figure, path)
+    write_figure(figure, path)
 
 
-def _figure(count: int, *, columns: int | None = None, width: float, height: float) -> tuple[Any, list[Any]]:
+def new_figure(count: int, *, columns: int | None = None, width: float, height: float) -> tuple[Any, list[Any]]:
     """A figure with ``count`` axes of a size in inches, drawn without any window system."""
     columns = columns or count
     rows = -(-count // columns)
@@ -104,7 +104,8 @@ def _figure(count: int, *, columns: int | None = None, width: float, height: flo
     return figure, axes[:count]
 
 
-def _write(figure: Any, path: Path) -> None:
+def write_figure(figure: Any, path: Path) -> None:
+    """The figure as a PNG file, whole or not at all."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     atomic_write(path, buffer.getvalue())

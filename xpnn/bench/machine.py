@@ -9,9 +9,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["describe", "describe_gpu"]
+__all__ = ["describe", "threads"]
 
-_PACKAGES = ("numpy", "array-api-compat", "torch", "cupy-cuda12x", "cupy-cuda13x", "numba")
+_PACKAGES = (
+    "numpy", "array-api-compat", "torch", "jax", "jaxlib", "scikit-learn", "thinc", "cupy-cuda12x", "cupy-cuda13x", "numba",
+)  # fmt: skip
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_CORETYPE")
 
 
@@ -20,6 +22,7 @@ def describe() -> dict[str, Any]:
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "threads": threads(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
@@ -29,21 +32,9 @@ def describe() -> dict[str, Any]:
     }
 
 
-def describe_gpu() -> dict[str, Any]:
-    """The current GPU: its name, architecture, memory, and the versions of CUDA."""
-    import cupy
-
-    runtime = cupy.cuda.runtime
-    properties = runtime.getDeviceProperties(runtime.getDevice())
-    return {
-        "name": properties["name"].decode(),
-        "capability": f"{properties['major']}.{properties['minor']}",
-        "multiprocessors": properties["multiProcessorCount"],
-        "memory_bytes": runtime.memGetInfo()[1],
-        "driver": runtime.driverGetVersion(),
-        "runtime": runtime.runtimeGetVersion(),
-        "nvrtc": ".".join(map(str, cupy.cuda.nvrtc.getVersion())),
-    }
+def threads() -> int:
+    """As many as NumPy's BLAS is told to use; peers get the same number."""
+    return int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
 
 
 def _processor() -> str:
@@ -66,15 +57,21 @@ def _blas() -> str:
     """The library behind NumPy's matrix products."""
     import numpy as np
 
-    found = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    shown: Any = np.show_config(mode="dicts")
+    found = shown["Build Dependencies"]["blas"]
     return f"{found['name']} {found['version']}"
 
 
 def _commit() -> str | None:
-    """The commit, with "+" if files were changed since."""
-    here = Path(__file__).parent
+    """The commit of a checkout, with "+" if files were changed since; None for an installed package."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
     try:
-        run = lambda *args: subprocess.run(["git", *args], cwd=here, capture_output=True, text=True, check=True).stdout  # noqa: E731
-        return run("rev-parse", "--short", "HEAD").strip() + ("+" if run("status", "--porcelain") else "")
+        commit, changes = (
+            subprocess.run(["git", *command], cwd=root, capture_output=True, text=True, check=True).stdout
+            for command in (("rev-parse", "--short", "HEAD"), ("status", "--porcelain"))
+        )
+        return commit.strip() + ("+" if changes else "")
     except (OSError, subprocess.CalledProcessError):
         return None
