@@ -24,7 +24,7 @@ struct ForwardArguments {
 };
 
 template <class T, int N, bool ACROSS>
-__global__ void __launch_bounds__(THREADS) softmax_forward(const __grid_constant__ ForwardArguments<T> a) {
+__global__ void __launch_bounds__(THREADS, HELD<N, ACROSS>) softmax_forward(const __grid_constant__ ForwardArguments<T> a) {
     __shared__ Peak room[THREADS];
     const Team<N, ACROSS> at(a.inner, a.length, a.span, a.pieces);
     constexpr int ROWS = Team<N, ACROSS>::ROWS;
@@ -101,9 +101,9 @@ struct BackwardArguments {
     int log;  // whether y is the logarithm
 };
 
-// Four blocks: left alone, the compiler saves registers for a fifth one and spills on some targets.
 template <class T, int N, bool ACROSS>
-__global__ void __launch_bounds__(THREADS, 4) softmax_backward(const __grid_constant__ BackwardArguments<T> a) {
+__global__ void __launch_bounds__(THREADS, HELD_BACKWARD<N, ACROSS>)
+    softmax_backward(const __grid_constant__ BackwardArguments<T> a) {
     __shared__ Sum room[THREADS];
     const Team<N, ACROSS> at(a.inner, a.length, a.span, a.pieces);
     constexpr int ROWS = Team<N, ACROSS>::ROWS;

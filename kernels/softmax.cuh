@@ -13,6 +13,12 @@ constexpr int THREADS = 256;
 // Loads that a thread has in flight; they stay in registers where they are the whole row.
 template <int N>
 constexpr int FLIGHT = N == 1 ? 4 : 2;
+// Blocks that a multiprocessor shall hold, 0 for as many as the compiler likes. Where a thread has eight rows it spills unless told to
+// take more registers, in the backwards also where it would save them for a fifth block.
+template <int N, bool ACROSS>
+constexpr int HELD = N == 8 && ACROSS ? 3 : 0;
+template <int N, bool ACROSS>
+constexpr int HELD_BACKWARD = N == 8 && ACROSS ? 2 : 4;
 
 // What a launch does: everything; the statistics of the pieces only; the rest, from these.
 enum Stage { WHOLE, PIECES, REST };

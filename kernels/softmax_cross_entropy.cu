@@ -157,7 +157,8 @@ __device__ __forceinline__ Total row_loss(const ForwardArguments<T>& a, const Ta
 }
 
 template <class T, int N, bool ACROSS>
-__global__ void __launch_bounds__(THREADS) softmax_cross_entropy_forward(const __grid_constant__ ForwardArguments<T> a) {
+__global__ void __launch_bounds__(THREADS, HELD<N, ACROSS>)
+    softmax_cross_entropy_forward(const __grid_constant__ ForwardArguments<T> a) {
     __shared__ Cross room[THREADS];
     __shared__ Total totals[THREADS];
     constexpr int ROWS = Team<N, ACROSS>::ROWS;
@@ -288,9 +289,9 @@ struct Slope {
     }
 };
 
-// Four blocks, as of softmax_backward.
 template <class T, int N, bool ACROSS>
-__global__ void __launch_bounds__(THREADS, 4) softmax_cross_entropy_backward(const __grid_constant__ BackwardArguments<T> a) {
+__global__ void __launch_bounds__(THREADS, HELD_BACKWARD<N, ACROSS>)
+    softmax_cross_entropy_backward(const __grid_constant__ BackwardArguments<T> a) {
     constexpr int ROWS = Team<N, ACROSS>::ROWS;
     const Team<N, ACROSS> at(a.inner, a.length, a.span, a.pieces);
     const Target<T> target{a.shares, a.labels, a.long_labels, a.weight, a.ignore_index, a.length, a.smoothing};

@@ -74,7 +74,7 @@ def test_it_agrees_with_the_reference(emulator: Emulator, name: str) -> None:
 
 @both
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("shape", "axis"), [((3, 272), 1), ((5, 7), 1), ((2, 5, 12), 1)])
+@pytest.mark.parametrize(("shape", "axis"), [((3, 272), 1), ((5, 7), 1), ((2, 5, 12), 1), ((2, 5, 16), 1)])
 def test_it_is_as_near_to_float64_as_the_dtype_allows(
     emulator: Emulator, name: str, dtype: str, shape: tuple[int, ...], axis: int
 ) -> None:
@@ -176,6 +176,7 @@ def test_no_plan_chooses_a_kernel_that_is_not_listed() -> None:
         (Rows("float32", 8, 21, 512 * 512), (16, 16, 1), 2048),  # neighbours are columns
         (Rows("float32", 1, 10**6, 8), (2, 128, 1), 489),
         (Rows("float16", 512, 50256, 1), (256, 1, 1), 512),
+        (Rows("float16", 8, 21, 512 * 512), (16, 16, 1), 2048),  # 8 columns a thread
     ],
 )  # fmt: skip
 def test_how_rows_are_shared(rows: Rows, block: tuple[int, ...], grid: int) -> None:

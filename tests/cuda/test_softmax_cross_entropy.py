@@ -128,6 +128,8 @@ def exact(logits: Any, shares: Any, axis: int) -> tuple[Any, Any]:
         ("float16", (13, 7)),
         ("bfloat16", (20, 272)),
         ("bfloat16", (2, 5, 12)),
+        ("bfloat16", (2, 5, 16)),
+        ("float16", (1, 40, 24)),
     ],
 )
 def test_it_is_as_near_to_float64_as_the_dtype_allows(emulator: Emulator, dtype: str, shape: tuple[int, ...]) -> None:

@@ -73,14 +73,13 @@ def rows_of(dtype: str, shape: tuple[int, ...], axis: int) -> Rows:
 def tiling(rows: Rows, *, aligned: bool) -> Tiling:
     """aligned: all arrays of the shape begin at multiples of VECTOR bytes."""
     across = rows.inner > 1
-    # Across, 8 rows a thread spilled registers; neighbours read whole lines of memory all the same.
-    vector = 4 if across else VECTOR // ITEM_SIZE[rows.dtype]
+    vector = VECTOR // ITEM_SIZE[rows.dtype]
     if not aligned or (rows.inner if across else rows.length) % vector:
         vector = 1
     beside, elements = (vector, 1) if across else (1, vector)
     flight = (4 if vector == 1 else 2) * elements
     # Along a row as many members as bring it at once; across rows so few that neighbours read whole lines of memory.
-    side_by_side = min(_power(rows.inner // beside), _LINE // (4 * vector)) if across else 1
+    side_by_side = min(_power(rows.inner // beside), _LINE // (4 if vector == 1 else VECTOR)) if across else 1
     members = min(_THREADS // side_by_side, _power(-(-rows.length // flight)))
     teams = _THREADS // members
     tiles = -(-rows.number // (beside * teams))
