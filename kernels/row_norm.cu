@@ -9,7 +9,8 @@
 // A row is read by blockDim.x threads, blockDim.y rows are in a block. A row of up to 16 elements a thread is read once and stays
 // in registers; a longer one is read again, from the caches. All statistics are of x - x[0]: x may lie far from zero.
 // In the backward a thread keeps its columns and walks down rows, so that it adds up dweight and dbias in registers; the chunks of
-// rows are added in a second launch, in a fixed order: the same input gives the same bits.
+// rows are added in a second launch, in a fixed order: the same input gives the same bits. Where rows are no whole packs, a block
+// takes rows so far apart that all of them begin at the same place within 16 bytes.
 
 #include "norm.cuh"
 
