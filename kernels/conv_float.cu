@@ -75,8 +75,9 @@ struct Walk {
     }
 };
 
+// Asks for one block an SM, because without a word ptxas spills on some GPUs to get more.
 template <int BM, int BN, int TM, int TN, bool LAST>
-__global__ void __launch_bounds__(THREADS) conv_gather(const __grid_constant__ GatherArguments<float> a) {
+__global__ void __launch_bounds__(THREADS, 1) conv_gather(const __grid_constant__ GatherArguments<float> a) {
     static_assert(BM / TM * (BN / TN) == THREADS && BM <= THREADS, "a tile for 128 threads");
     extern __shared__ __align__(16) unsigned char memory[];
     auto& room = *reinterpret_cast<Room<BM, BN>*>(memory);
@@ -159,12 +160,7 @@ __global__ void __launch_bounds__(THREADS) conv_gather(const __grid_constant__ G
 #pragma unroll
         for (int j = 0; j < TN; ++j)
             room.tile[place_of<TN, BN>(j, tn) * (BM + 4) + place_of<TM, BM>(i, tm)] = sum[i][j];
-    __syncthreads();
-    if (a.vector) {
-        write_out<float, BM, BN, 4>(a, room.tile, rows, n0);
-    } else {
-        write_out<float, BM, BN, 1>(a, room.tile, rows, n0);
-    }
+    finish<float, BM, BN, THREADS, 4>(a, room.tile, rows, {int(blockIdx.y) * a.outputs, n0});
 }
 
 // dw (groups * outputs, channels * taps), db (groups * outputs), or parts (gridDim.z, groups * outputs, channels * taps + 1)

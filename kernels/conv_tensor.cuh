@@ -145,12 +145,7 @@ __global__ void __launch_bounds__(THREADS, 1) conv_gather_tensor(const __grid_co
     }
     __syncthreads();
     put<BM, MI, NI>(room.tile, sum, wm, wn);
-    __syncthreads();
-    if (a.vector) {
-        write_out<T, BM, BN, CHUNK<T>>(a, room.tile, rows, n0);
-    } else {
-        write_out<T, BM, BN, 1>(a, room.tile, rows, n0);
-    }
+    finish<T, BM, BN, THREADS, CHUNK<T>>(a, room.tile, rows, {int(blockIdx.y) * a.outputs, n0});
 }
 
 // x and dy packed; channels and outputs are those of a group, counted in elements with the padding of x and without that of dy.

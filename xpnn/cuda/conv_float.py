@@ -84,7 +84,8 @@ def _gather(
     out: Any, source: Any, weight: Any, bias: Any, conv: Convolution, activation: str | None, *, gradient: bool
 ) -> None:
     plan, values = gather_plan(conv, activation, gradient=gradient, aligned=is_aligned(out))
-    launch(plan, plan.layout(out=out, **{"in": source}, weight=weight, bias=bias, **values))
+    arrays = {"out": out, "in": source, "weight": weight, "scale": None, "bias": bias, "residual": None}
+    launch(plan, plan.layout(**arrays, **values))
 
 
 @functools.lru_cache(1024)

@@ -226,7 +226,7 @@ def gather_values(
 @functools.cache
 def gather_layout(t: str) -> Layout:
     """GatherArguments<t> of conv.cuh."""
-    pointers = ("out", f"{t}*"), ("in", f"const {t}*"), ("weight", f"const {t}*"), ("bias", f"const {t}*")
+    pointers = ("out", f"{t}*"), *((name, f"const {t}*") for name in ("in", "weight", "scale", "bias", "residual"))
     longs = ("batch", "in_image", "out_image")
     ints = (
         "groups", "channels", "outputs", "in_channel", "out_channel",

@@ -108,7 +108,8 @@ class Kind(NamedTuple):
     ) -> None:
         """source, weight packed."""
         plan, values = gather_plan(self, conv, activation, gradient=gradient, aligned=is_aligned(out))
-        launch(plan, plan.layout(out=out, **{"in": source}, weight=weight, bias=bias, **values))
+        arrays = {"out": out, "in": source, "weight": weight, "scale": None, "bias": bias, "residual": None}
+        launch(plan, plan.layout(**arrays, **values))
 
     def _weight_gradient(
         self, g: Any, x: Any, conv: Convolution, shape: tuple[int, ...], *, bias: bool
