@@ -14,6 +14,8 @@ constexpr int MOST_TAPS = 384;
 template <class T>
 struct GatherArguments {
     T* out;
+    float* parts;       // of the shares of a sum: conv_out.cuh; or null
+    unsigned* tickets;
     const T* in;
     const T* weight;
     const T* scale;     // (groups * outputs), or null
@@ -23,7 +25,7 @@ struct GatherArguments {
     int groups, channels, outputs;  // of a group
     int in_channel, out_channel;
     int weight_group, weight_output, weight_channel, weight_tap;
-    int activation, vector;  // 0 none, 1 relu, 2 tanh, 3 sigmoid; whether whole vectors may leave
+    int activation, vector, shares;  // as conv_out.cuh has them
     int source[AXES], target[AXES], kernel[AXES];
     int out_step[AXES], in_step[AXES], shift[AXES], dilation[AXES], divisor[AXES], tap_step[AXES], inverse[AXES], shift_step[AXES];
     int in_stride[AXES], out_stride[AXES];

@@ -86,9 +86,9 @@ __global__ void __launch_bounds__(THREADS, 1) conv_gather(const __grid_constant_
     auto* sources = rows + BM;                                                      // (BM): where they come from; LAST only
     auto* places = reinterpret_cast<int4*>(sources + BM);                           // (BM): at which position; LAST only
 
-    const int tiles = (a.outputs - 1) / BN + 1, thread = int(threadIdx.x);
-    const long long m0 = (long long)(int(blockIdx.x) / tiles) * BM;
-    const int n0 = int(blockIdx.x) % tiles * BN;
+    const Work work = work_of<BM, BN>(a);
+    const long long m0 = work.m0;
+    const int n0 = work.n0, thread = int(threadIdx.x);
     const Phase phase = phase_of(a, int(blockIdx.z));
     if (m0 >= a.batch * phase.all_places()) return;
     const Row row = Position(phase, m0 + thread % BM).row(a, phase);
@@ -104,11 +104,13 @@ __global__ void __launch_bounds__(THREADS, 1) conv_gather(const __grid_constant_
 
     const float* in = a.in + (long long)blockIdx.y * a.channels * a.in_channel;
     const float* weight = a.weight + (long long)blockIdx.y * a.weight_group + (long long)n0 * a.weight_output;
-    const int all_taps = phase.all_taps(), steps = (a.channels * all_taps + BK - 1) / BK;
+    const int all_taps = phase.all_taps();
+    const Steps own_steps((a.channels * all_taps + BK - 1) / BK, work.share, a.shares);
+    const int steps = own_steps.count, start = own_steps.begin * BK;
     const int outer = LAST ? all_taps : a.channels, inner = max(LAST ? a.channels : all_taps, 1);
     const int k = thread % BK;
-    Walk along(k, BK, inner);                             // this thread's index of the sum for b; for a too if LAST
-    Walk across(thread / BM, THREADS / BM, inner);        // its indices for a, otherwise
+    Walk along(start + k, BK, inner);                         // this thread's index of the sum for b; for a too if LAST
+    Walk across(start + thread / BM, THREADS / BM, inner);    // its indices for a, otherwise
 
     const auto fetch = [&](Stage<BM, BN>& s) {
         const bool some = along.outer < outer;
@@ -160,7 +162,7 @@ __global__ void __launch_bounds__(THREADS, 1) conv_gather(const __grid_constant_
 #pragma unroll
         for (int j = 0; j < TN; ++j)
             room.tile[place_of<TN, BN>(j, tn) * (BM + 4) + place_of<TM, BM>(i, tm)] = sum[i][j];
-    finish<float, BM, BN, THREADS, 4>(a, room.tile, rows, {int(blockIdx.y) * a.outputs, n0});
+    finish<float, BM, BN, THREADS, 4>(a, room.tile, rows, work);
 }
 
 // dw (groups * outputs, channels * taps), db (groups * outputs), or parts (gridDim.z, groups * outputs, channels * taps + 1)
