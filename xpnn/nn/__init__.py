@@ -52,6 +52,7 @@ from .dropout import Dropout2d as Dropout2d
 from .dropout import Dropout3d as Dropout3d
 from .dropout import FeatureAlphaDropout as FeatureAlphaDropout
 from .embedding import Embedding as Embedding
+from .fold import fold_batch_norm as fold_batch_norm
 from .linear import Bilinear as Bilinear
 from .linear import Flatten as Flatten
 from .linear import Linear as Linear

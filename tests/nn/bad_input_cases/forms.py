@@ -73,4 +73,28 @@ CASES = [
     bad("padding", "(4, 4)", lambda: nn.Conv2d(1, 1, 9, padding="same", padding_mode="circular")(x(1, 1, 3, 9))),
     bad("x", "int64", lambda: nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular")(np.ones((1, 1, 3), int))),
     bad("x", "(2, 2)", lambda: nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular")(x(2, 2))),
+    # ---- containers
+    bad("module 0", "str", lambda: nn.Sequential("relu")),
+    bad("module 1", "int", lambda: nn.Sequential(nn.ReLU()).append(1)),
+    bad("module 0", "NoneType", lambda: nn.Sequential(nn.ReLU()).insert(0, None)),
+    bad("module 1", "str", lambda: nn.Sequential(nn.ReLU()).extend("a")),
+    bad("Sequential", "int", lambda: nn.Sequential(nn.ReLU()).extend(3)),
+    bad("Sequential", "int", lambda: nn.Sequential(nn.ReLU()) + 3),
+    bad("ModuleList", "float", lambda: nn.ModuleList(1.5)),
+    bad("times", "float", lambda: nn.Sequential(nn.ReLU()) * 1.5),
+    bad("Sequential", "0", lambda: nn.Sequential(nn.ReLU()) * 0),
+    bad("index", "str", lambda: nn.Sequential(nn.ReLU()).insert("0", nn.ReLU())),
+    bad("index", "str", lambda: nn.Sequential(nn.ReLU()).__setitem__("0", nn.ReLU())),
+    bad("index", "slice", lambda: nn.ModuleList([nn.ReLU()]).__setitem__(slice(1), nn.ReLU())),
+    bad("index", "str", lambda: nn.ModuleList([nn.ReLU()]).pop("0")),
+    bad("a", "function", lambda: nn.Sequential({"a": lambda x: x})),
+    *(
+        bad(kind, repr(name), lambda k=kind, n=name: getattr(nn, k)({n: nn.ReLU()}))
+        for kind in ("Sequential", "ModuleDict")
+        for name in ("a.b", "", "forward", "training", 3)
+    ),
+    bad("ModuleDict", "list", lambda: nn.ModuleDict([nn.ReLU()])),
+    bad("ModuleDict", "int", lambda: nn.ModuleDict(3)),
+    bad("a", "int", lambda: nn.ModuleDict({"a": 3})),
+    bad("a", "int", lambda: nn.ModuleDict().__setitem__("a", 3)),
 ]
