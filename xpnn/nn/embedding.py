@@ -19,12 +19,13 @@ class Embedding(Module):
 
     The row ``padding_idx`` is zero at first and gets no gradient. max_norm: rows that are longer, by the norm_type-norm, are scaled
     down to it as they are looked up; torch writes them into the weight, which here stays as it is. scale_grad_by_freq: the gradient
-    of a row is divided by how often its index is there.
+    of a row is divided by how often its index is there. sparse is accepted for torch's sake: gradients are dense.
     """
 
     def __init__(
         self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, max_norm: float | None = None,
-        norm_type: float = 2.0, scale_grad_by_freq: bool = False, device: str | None = None, dtype: Any = None,
+        norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False,
+        *, device: str | None = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         check_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None:
