@@ -24,7 +24,6 @@ _DEPRECATED = {"size_average", "reduce", "min_value", "max_value"}
 _EXTRAS = {
     "data_format": "channels may come last",
     "reset_after": "the older form of the GRU",
-    "bias": "RMSNorm's, of the base that it shares with LayerNorm",
 }
 # Defaults that say the same, or more.
 _DEFAULTS: dict[tuple[str, str], tuple[Any, str]] = {

@@ -51,7 +51,7 @@ class RMSNorm(Module):
 
     def __init__(
         self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True,
-        device: str | None = None, dtype: Any = None, *, bias: bool = True,
+        device: str | None = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         if eps is not None:
             check_eps(eps)
