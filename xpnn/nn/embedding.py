@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import init, ops
 from ..backend import follow
-from ..ops._checks import check_whole
+from ..ops._checks import check_flags, check_number, check_whole
 from ..random import next_key
 from .checks import check_sizes
 from .module import Module
@@ -28,6 +28,10 @@ class Embedding(Module):
         *, device: str | None = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         check_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        check_flags(scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)
+        for name, value in (("max_norm", max_norm), ("norm_type", norm_type)):
+            if value is not None or name == "norm_type":
+                check_number(name, value)
         if padding_idx is not None:
             check_whole("padding_idx", padding_idx)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
