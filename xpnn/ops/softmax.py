@@ -31,6 +31,8 @@ def log_reference(x: Any, *, axis: int = -1) -> Any:
     """
     xp = _checked(x, axis)
     shifted = _shifted(xp, x, axis)
+    if not x.shape[axis]:
+        return shifted
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
 
 
@@ -49,4 +51,6 @@ def _checked(x: Any, axis: int) -> Any:
 
 def _shifted(xp: Any, x: Any, axis: int) -> Any:
     """x minus its largest element, which both functions do not depend on: so no gradient goes through it."""
+    if not x.shape[axis]:
+        return x
     return x - stop_gradient(xp.max(x, axis=axis, keepdims=True))
