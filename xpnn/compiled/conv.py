@@ -19,7 +19,7 @@ from .activated import pulled
 from .blocks import each, in_parts
 from .loops import contiguous, refuse
 
-__all__ = ["Axes", "axes_of", "backward", "finish", "forward", "refusal"]
+__all__ = ["Axes", "activate_part", "axes_of", "backward", "forward", "refusal"]
 
 # Bytes of the columns of a block, and the fewest columns that make a fast product.
 _BYTES, _COLUMNS = 1 << 19, 96
@@ -90,7 +90,7 @@ def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, An
     return dx, dweight, np.add.reduce(g, axis=(0, *range(2, g.ndim))) if need[2] else None
 
 
-def finish(part: Any, activation: str | None) -> None:
+def activate_part(part: Any, activation: str | None) -> None:
     """activation in place, while the part is in the cache."""
     if activation is not None:
         from .activation_loops import LOOPS
@@ -100,27 +100,21 @@ def finish(part: Any, activation: str | None) -> None:
 
 
 def _forward(x: Any, weight: Any, bias: Any, y: Any, plan: Geometry, activation: str | None) -> None:
+    from .conv_loops import finish
+
     axes, w = axes_of(plan), weight.reshape(plan.filters, plan.depth)
-    images, column = as_volumes(x), bias[:, None]
+    images, width = as_volumes(x), columns_of_a_row(plan)
+    rows = y.reshape(plan.batch, plan.filters, -1, axes.out[2])
 
     def one(block: Block, room: Any) -> None:
-        columns = _columns(images, block, plan, axes, room)
-        if block.last - block.first == 1:
-            places = slice(block.begin * axes.out[2], block.end * axes.out[2])
-            part = y[block.first].reshape(plan.filters, plan.positions)[:, places]
-            np.matmul(w, columns, part)
-            np.add(part, column, part)
-            if activation is not None and part.flags.c_contiguous:
-                finish(part, activation)
-            elif activation is not None:
-                for line in part:
-                    finish(line, activation)
-        else:
-            product = np.matmul(w, columns)
-            np.add(product, column, product)
-            finish(product, activation)
-            some = product.reshape(plan.filters, block.last - block.first, plan.positions)
-            y[block.first : block.last].reshape(-1, plan.filters, plan.positions)[...] = some.swapaxes(0, 1)
+        columns, rest = _columns(images, block, plan, axes, room)
+        product = np.matmul(w, columns, rest[: len(w) * columns.shape[1]].reshape(len(w), -1))
+        for i, n in enumerate(range(block.first, block.last)):
+            at = i * (block.end - block.begin) * width
+            finish(product, rows[n], at, block.begin, block.end, width, bias, activation == "relu")
+            if activation not in (None, "relu"):
+                for plane in rows[n]:
+                    activate_part(plane[block.begin : block.end], activation)
 
     each(one, _blocks(plan), _room(plan))
 
@@ -159,39 +153,69 @@ def _input_gradient(g: Any, weight: Any, plan: Geometry, shape: tuple[int, ...])
 
 def _weight_gradient(g: Any, x: Any, plan: Geometry) -> Any:
     """(K, depth): sums over parts of the blocks, added in order."""
+    from .conv_loops import pitch
+
     axes, images = axes_of(plan), as_volumes(x)
-    blocks = _blocks(plan)
+    blocks, width = _blocks(plan), columns_of_a_row(plan)
+    rows = g.reshape(plan.batch, plan.filters, -1, axes.out[2])
     some = max(1, min(_PARTS, len(blocks), _SUM_BYTES // (4 * plan.filters * plan.depth)))
     sums = np.zeros((some, plan.filters, plan.depth), x.dtype)
 
     def one(part: int, room: Any) -> None:
         for block in in_parts(blocks, some, part):
-            columns = _columns(images, block, plan, axes, room)
-            if block.last - block.first == 1:
-                places = slice(block.begin * axes.out[2], block.end * axes.out[2])
-                own = g[block.first].reshape(plan.filters, plan.positions)[:, places]
-            else:
-                own = g[block.first : block.last].reshape(-1, plan.filters, plan.positions).swapaxes(0, 1)
-                own = own.reshape(plan.filters, -1)
+            columns, rest = _columns(images, block, plan, axes, room)
+            own = rest[: plan.filters * columns.shape[1]].reshape(plan.filters, -1)
+            for i, n in enumerate(range(block.first, block.last)):
+                pitch(rows[n], own, i * (block.end - block.begin) * width, block.begin, block.end, width)
             sums[part] += np.matmul(own, columns.T)
 
     each(one, range(some), _room(plan))
     return np.add.reduce(sums, axis=0)
 
 
-def _columns(images: Any, block: Block, plan: Geometry, axes: Axes, room: Any) -> Any:
-    """The columns (depth, columns) of a block, in the room unless they lie in the image already."""
-    from .conv_loops import gather
+def _columns(images: Any, block: Block, plan: Geometry, axes: Axes, room: Any) -> tuple[Any, Any]:
+    """The columns (depth, columns) of a block, in the room unless they lie in the image already, and the rest of the room."""
+    from .conv_loops import frame, framed_columns, gather
 
-    if plan.is_pointwise and set(plan.stride) == {1} and block.last - block.first == 1:
-        places = slice(block.begin * axes.out[2], block.end * axes.out[2])
-        return images[block.first].reshape(plan.depth, plan.positions)[:, places]
-    per_image = (block.end - block.begin) * axes.out[2]
-    size = plan.depth * per_image * (block.last - block.first)
-    columns = room[:size].reshape(plan.depth, -1)
+    rows, width = block.end - block.begin, columns_of_a_row(plan)
+    if _lies_ready(plan) and block.last - block.first == 1:
+        return images[block.first].reshape(plan.depth, -1)[:, block.begin * width : block.end * width], room
+    size = plan.depth * rows * width * (block.last - block.first)
+    columns, rest = room[:size].reshape(plan.depth, -1), room[size:]
     for i, n in enumerate(range(block.first, block.last)):
-        gather(images[n], columns, i * per_image, (block.begin, block.end), *axes)
-    return columns
+        at = i * rows * width
+        if not is_framed(plan):
+            gather(images[n], columns, at, (block.begin, block.end), *axes)
+            continue
+        depth, height = divmod(block.begin, axes.out[1])
+        sizes = _frame_sizes(plan, rows)
+        own = rest[: plan.channels * prod(sizes)].reshape(plan.channels, *sizes)
+        origin = depth - axes.before[0], height - axes.before[1], -axes.before[2]
+        frame(images[n], own, origin, (1, 1, 1))
+        count = (rows - 1) * width + axes.out[2]
+        framed_columns(own, columns, at, count, rows * width, axes.kernel, axes.step)
+    return columns, rest
+
+
+def is_framed(plan: Geometry) -> bool:
+    """Whether rows of outputs are taken as long as those of the input that they see."""
+    return set(plan.stride) == {1} and not _lies_ready(plan)
+
+
+def _lies_ready(plan: Geometry) -> bool:
+    return plan.is_pointwise and set(plan.stride) == {1}
+
+
+def columns_of_a_row(plan: Geometry) -> int:
+    """How many columns a row of outputs takes."""
+    return _frame_sizes(plan, 1)[2] if is_framed(plan) else axes_of(plan).out[2]
+
+
+def _frame_sizes(plan: Geometry, rows: int) -> tuple[int, int, int]:
+    """What so many rows of outputs see, of the padded input."""
+    axes = axes_of(plan)
+    reach = [s * (k - 1) for k, s in zip(axes.kernel, axes.step, strict=True)]
+    return 1 + reach[0], rows + reach[1], axes.out[2] + reach[2]
 
 
 def as_volumes(x: Any) -> Any:
@@ -216,26 +240,29 @@ def axes_of(plan: Geometry) -> Axes:
 @lru_cache(256)
 def _blocks(plan: Geometry) -> tuple[Block, ...]:
     """Rows of an image, or whole small images together, whose columns fill the cache."""
+    out = axes_of(plan).out
     wanted = max(_COLUMNS, _BYTES // (4 * plan.depth))
-    images = wanted // plan.positions
-    if images > 1:
-        rows = prod(axes_of(plan).out[:2])
+    images = wanted // (out[0] * out[1] * columns_of_a_row(plan))
+    if images > 1 and (out[0] == 1 or not is_framed(plan)):
+        rows = out[0] * out[1]
         return tuple(Block(n, min(n + images, plan.batch), 0, rows) for n in range(0, plan.batch, images))
     return tuple(block for n in range(plan.batch) for block in _blocks_of_image(plan, n))
 
 
 def _blocks_of_image(plan: Geometry, n: int) -> Iterator[Block]:
+    """Parts of about the same size, each within one place of the first axis."""
     out = axes_of(plan).out
-    rows = out[0] * out[1]
-    step = max(1, max(_COLUMNS, _BYTES // (4 * plan.depth)) // out[2])
-    step = -(-rows // -(-rows // step))  # blocks of about the same size
-    return (Block(n, n + 1, row, min(row + step, rows)) for row in range(0, rows, step))
+    step = max(1, max(_COLUMNS, _BYTES // (4 * plan.depth)) // columns_of_a_row(plan))
+    step = -(-out[1] // -(-out[1] // step))
+    for depth in range(out[0]):
+        for row in range(0, out[1], step):
+            yield Block(n, n + 1, depth * out[1] + row, depth * out[1] + min(row + step, out[1]))
 
 
 @lru_cache(256)
 def _room(plan: Geometry) -> int:
-    """Elements that the columns of a block take at most."""
-    width = axes_of(plan).out[2]
-    sizes = [max((b.last - b.first) * (b.end - b.begin) for b in _blocks(plan))]
-    sizes += [b.end - b.begin for b in _blocks_of_image(plan, 0)]
-    return plan.depth * width * max(sizes)
+    """Elements that a block takes at most: its columns, and behind them its outputs, or the frame of an image."""
+    blocks = (*_blocks(plan), *_blocks_of_image(plan, 0))
+    rows = max(b.end - b.begin for b in blocks)
+    columns = columns_of_a_row(plan) * max((b.last - b.first) * (b.end - b.begin) for b in blocks)
+    return plan.depth * columns + max(plan.filters * columns, plan.channels * prod(_frame_sizes(plan, rows)))

@@ -33,7 +33,7 @@ def pays(plan: Geometry) -> bool:
 
 def forward(x: Any, weight: Any, bias: Any, y: Any, padding: Pairs, activation: str | None) -> None:
     """Fills y (N, K, H, W)."""
-    from .conv import finish
+    from .conv import activate_part
     from .winograd_loops import inputs, outputs
 
     filters, channels = weight.shape[:2]
@@ -53,7 +53,7 @@ def forward(x: Any, weight: Any, bias: Any, y: Any, padding: Pairs, activation: 
         outputs(m, y[n], 0, begin, end, tiles, bias)
         if activation is not None:
             for plane in y[n, :, 2 * begin : 2 * end]:
-                finish(plane, activation)
+                activate_part(plane, activation)
 
     each(one, _blocks(len(x), rows, step), 16 * (channels + filters) * step * tiles)
 
