@@ -94,3 +94,15 @@ def test_softmax_cross_entropy(threads: int, classes: int, smoothing: float, red
 def test_a_label_that_is_no_class_is_named() -> None:
     with pytest.raises(ValueError, match=r"target: expected labels in 0\.\.9"):
         ops.softmax_cross_entropy(of(3, 10), np.array([1, 10, 2]), None)
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("mask", [None, "bool", "float"])
+def test_attention(threads: int, mask: str | None, is_causal: bool) -> None:
+    given = None
+    if mask is not None:
+        given = of(5, 7) if mask == "float" else of(5, 7) > -1
+        given[2] = False if mask == "bool" else -np.inf  # a query that sees no key
+    arrays = of(2, 3, 5, 4), of(2, 3, 7, 4), of(2, 3, 7, 6), given
+    assert check_primitive(ops.attention, [(arrays, {"is_causal": is_causal})]) == 1
+    assert check_primitive(ops.attention, [((of(5, 4), of(7, 4), of(7, 6), given), {"scale": 0.3})]) == 1

@@ -6,7 +6,6 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from importlib.util import find_spec
 from typing import Any, TypeVar
 
 import numpy as np
@@ -53,6 +52,8 @@ def _single_threaded() -> AbstractContextManager[Any]:
 
 @functools.cache
 def _controller() -> Any:
+    from importlib.util import find_spec
+
     if find_spec("threadpoolctl") is None:
         return None
     from threadpoolctl import ThreadpoolController

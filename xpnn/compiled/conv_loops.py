@@ -170,7 +170,7 @@ def framed_columns(frame: Any, columns: Any, at: int, count: int, room: int, ker
 
 @compiled
 def pitch(g: Any, out: Any, at: int, begin: int, end: int, width: int) -> None:
-    """out (K, columns) from column ``at`` on: the rows from begin to end of g (K, rows, W), each ``width`` wide, zeros behind it."""
+    """out (K, columns) from column ``at`` on: the rows from begin to end of g (K, rows, W), each ``width`` wide, then zeros."""
     for k in range(len(g)):
         for row in range(begin, end):
             start = at + (row - begin) * width

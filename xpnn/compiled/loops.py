@@ -6,8 +6,6 @@ import functools
 import itertools
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -36,6 +34,8 @@ def _missing() -> str | None:
     """The environment variable is read once: which loops run does not change under a running program."""
     if os.environ.get("XPNN_COMPILED", "1") == "0":
         return "XPNN_COMPILED=0"
+    from importlib.util import find_spec
+
     return None if find_spec("numba") else "Numba is not installed: pip install 'xpnn[cpu]'"
 
 
@@ -73,8 +73,10 @@ def share(loop: Callable[..., None], size: int, shared: Sequence[Any], *argument
 
 
 @functools.cache
-def pool() -> ThreadPoolExecutor:
-    """The threads beside the calling one."""
+def pool() -> Any:
+    """The threads beside the calling one, a ThreadPoolExecutor."""
+    from concurrent.futures import ThreadPoolExecutor
+
     return ThreadPoolExecutor(max(threads() - 1, 1), "xpnn")
 
 

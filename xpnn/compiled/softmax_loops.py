@@ -13,7 +13,16 @@ import numpy as np
 
 from .float32 import compiled, exp, search
 
-__all__ = ["across", "across_back", "cross_entropy", "cross_entropy_back", "rows", "rows_back"]
+__all__ = [
+    "across",
+    "across_back",
+    "cross_entropy",
+    "cross_entropy_back",
+    "exponentials",
+    "probabilities",
+    "rows",
+    "rows_back",
+]
 
 _f = np.float32
 _STRIP = 256
@@ -165,3 +174,28 @@ def cross_entropy_back(x: Any, labels: Any, shifts: Any, g: Any, dx: Any, ignore
             for i in range(len(a)):
                 d[i] = scale * (exp(a[i] - shift) - rest)
             d[label] -= scale * (_f(1) - smoothing)
+
+
+@compiled
+def exponentials(x: Any, largest: Any, total: Any) -> None:
+    """x (N, C) = exp(x - largest), and the sums; the largest of a row of -inf counts as 0."""
+    for n in range(len(x)):
+        a = x[n]
+        most = _largest(a)
+        if most == _f(-np.inf):
+            most = _f(0)
+        own = _f(0)
+        for i in range(len(a)):
+            e = exp(a[i] - most)
+            a[i] = e
+            own += e
+        largest[n], total[n] = most, own
+
+
+@compiled
+def probabilities(x: Any, sums: Any) -> None:
+    """x (N, C) = exp(x - sums (N,))."""
+    for n in range(len(x)):
+        a, shift = x[n], sums[n]
+        for i in range(len(a)):
+            a[i] = exp(a[i] - shift)
