@@ -82,7 +82,7 @@ class _Walk:
 
     def build(self, module: Any, path: str) -> Any:
         if id(module) not in self.done:
-            self.done[id(module)] = self._build(module, path)
+            self.done[id(module)] = self.array(module) if is_array(module) else self._build(module, path)
         return self.done[id(module)]
 
     def _build(self, module: Any, path: str) -> Any:
@@ -141,11 +141,13 @@ _CONTAINERS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
     "Sequential": _sequential,
     "ModuleList": lambda kind, modules: kind(modules.values()),
     "ModuleDict": lambda kind, modules: kind(modules),
+    "ParameterList": lambda kind, arrays: kind(arrays.values()),
+    "ParameterDict": lambda kind, arrays: kind(arrays),
 }
 
 
 def _children_of_torch(module: Any) -> list[tuple[str, Any]]:
-    return list(module._modules.items())
+    return [*module._modules.items(), *module._parameters.items()]
 
 
 def _children_of_ours(module: Any) -> list[tuple[str, Any]]:
