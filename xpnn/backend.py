@@ -141,7 +141,7 @@ def cupy_version() -> str | None:
 def parse(name: str) -> str:
     """The one spelling of a name: "auto", "cpu" or "gpu:N"; no device is asked whether it is there."""
     if not isinstance(name, str):
-        raise TypeError(f"backend must be a string, one of {NAMES}, got {type(name).__name__}")
+        raise TypeError(f"backend, and so a device, must be a string, one of {NAMES}, got {type(name).__name__}")
     if name in ("auto", "cpu"):
         return name
     if name == "numpy":

@@ -31,7 +31,14 @@ def from_torch(module: Any) -> Any:
     if not isinstance(module, torch.nn.Module):
         raise TypeError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
     walk = _Walk(
-        torch.nn, torch.nn.Module, nn, Module, lambda x: asarray(host(x)), _fill_ours, _children_of_torch, "xpnn.nn"
+        torch.nn,
+        torch.nn.Module,
+        nn,
+        Module,
+        lambda x: asarray(host(x).copy()),
+        _fill_ours,
+        _children_of_torch,
+        "xpnn.nn",
     )
     with random.replay(random.get_state()):  # first values are drawn, and overwritten: the stream shall not notice
         return walk.result(module)

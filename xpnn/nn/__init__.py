@@ -36,6 +36,7 @@ from .batch_norm import BatchNorm3d as BatchNorm3d
 from .batch_norm import InstanceNorm1d as InstanceNorm1d
 from .batch_norm import InstanceNorm2d as InstanceNorm2d
 from .batch_norm import InstanceNorm3d as InstanceNorm3d
+from .causal_conv1d import CausalConv1d as CausalConv1d
 from .container import ModuleDict as ModuleDict
 from .container import ModuleList as ModuleList
 from .container import Sequential as Sequential

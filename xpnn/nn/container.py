@@ -208,6 +208,13 @@ class Named(Module, MutableMapping[str, Any]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._named())
 
+    def popitem(self) -> tuple[str, Any]:
+        """Takes the last one out; (name, value)."""
+        if not len(self):
+            raise KeyError(f"popitem: {type(self).__name__} is empty")
+        name = next(reversed(self))
+        return name, self.pop(name)
+
     def __reversed__(self) -> Iterator[str]:
         return reversed(self._named())
 

@@ -6,6 +6,7 @@ import math
 from typing import Any, ClassVar
 
 from .. import ops
+from ..ops._checks import check_flags
 from ..ops._windows import Pairs, first_axis, per_axis, transposed_sizes, zero_padding
 from . import parameters
 from .checks import check_features, check_rank, check_sizes
@@ -40,6 +41,7 @@ class _Windows(Module):
 
     def _draw(self, outer: int, inner: int, bias: bool, dtype: Any, device: str | None) -> None:
         """The weight (outer, inner / groups, *kernel_size) and the bias."""
+        check_flags(bias=bias)
         shape = (outer, inner // self.groups, *self.kernel_size)
         fan_in = math.prod(shape[1:])
         self.weight = parameters.uniform(shape, fan_in, dtype, device)
@@ -142,7 +144,7 @@ class _ConvTranspose(_Windows):
         dilation: int | tuple[int, ...] = 1, padding_mode: str = "zeros",
         device: str | None = None, dtype: Any = None, *, data_format: str = "channels_first",
     ) -> None:  # fmt: skip
-        if padding_mode != "zeros":
+        if not isinstance(padding_mode, str) or padding_mode != "zeros":
             raise ValueError(f'padding_mode: expected "zeros" for a transposed convolution, got {padding_mode!r}')
         self._set_options(in_channels, out_channels, kernel_size, stride, dilation, groups, data_format)
         self.padding = per_axis("padding", padding, self.dims, 0)

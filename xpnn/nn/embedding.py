@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .. import init, ops
-from ..backend import follow
-from ..ops._checks import check_number, check_whole
+from ..backend import asarray, follow
+from ..ops._checks import check_flags, check_number, check_whole
 from ..random import next_key
 from .checks import check_sizes
 from .module import Module
@@ -19,9 +19,10 @@ class _Table(Module):
 
     def _set(
         self, num_embeddings: int, embedding_dim: int, padding_idx: int | None, max_norm: float | None, norm_type: float,
-        scale_grad_by_freq: bool, device: str | None, dtype: Any,
+        scale_grad_by_freq: bool, sparse: bool, device: str | None, dtype: Any,
     ) -> None:  # fmt: skip
         check_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        check_flags(scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)
         if padding_idx is not None:
             check_whole("padding_idx", padding_idx)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
@@ -45,14 +46,15 @@ class Embedding(_Table):
 
     The row ``padding_idx`` is zero at first and gets no gradient. max_norm: rows that are longer, by the norm_type-norm, are scaled
     down to it as they are looked up; torch writes them into the weight, which here stays as it is. scale_grad_by_freq: the gradient
-    of a row is divided by how often its index is there.
+    of a row is divided by how often its index is there. sparse is accepted for torch's sake: gradients are dense.
     """
 
     def __init__(
         self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, max_norm: float | None = None,
-        norm_type: float = 2.0, scale_grad_by_freq: bool = False, device: str | None = None, dtype: Any = None,
+        norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False,
+        *, device: str | None = None, dtype: Any = None,
     ) -> None:  # fmt: skip
-        options = (padding_idx, max_norm, norm_type, scale_grad_by_freq)
+        options = (padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
         self._set(num_embeddings, embedding_dim, *options, device, dtype)
 
     def forward(self, indices: Any) -> Any:
@@ -74,17 +76,28 @@ class EmbeddingBag(_Table):
 
     def __init__(
         self, num_embeddings: int, embedding_dim: int, max_norm: float | None = None, norm_type: float = 2.0,
-        scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False, *, include_last_offset: bool = False,
-        padding_idx: int | None = None, device: str | None = None, dtype: Any = None,
+        scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False, _weight: Any = None,
+        include_last_offset: bool = False, padding_idx: int | None = None, *, device: str | None = None, dtype: Any = None,
     ) -> None:  # fmt: skip
-        options = (padding_idx, max_norm, norm_type, scale_grad_by_freq)
+        check_flags(include_last_offset=include_last_offset)
+        options = (padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
         self._set(num_embeddings, embedding_dim, *options, device, dtype)
-        if mode not in ("sum", "mean", "max"):
+        if _weight is not None:
+            self.weight = self._given(_weight, dtype, device)
+        if not isinstance(mode, str) or mode not in ("sum", "mean", "max"):
             raise ValueError(f'mode: expected "sum", "mean" or "max", got {mode!r}')
         if scale_grad_by_freq and mode == "max":
             raise ValueError('scale_grad_by_freq: expected False with mode "max", got True')
         self.mode = mode
         self.include_last_offset = include_last_offset
+
+    def _given(self, weight: Any, dtype: Any, device: str | None) -> Any:
+        """A table that is to be the weight, where the layer has its arrays."""
+        shape = (self.num_embeddings, self.embedding_dim)
+        if getattr(weight, "shape", None) != shape:
+            given = tuple(getattr(weight, "shape", ())) or type(weight).__name__
+            raise ValueError(f"_weight: expected an array of shape {shape}, got {given}")
+        return asarray(weight, dtype, device=device)
 
     def forward(self, indices: Any, offsets: Any = None, per_sample_weights: Any = None) -> Any:
         given = [("offsets", offsets), ("per_sample_weights", per_sample_weights)]
