@@ -133,15 +133,6 @@ __device__ __forceinline__ bool inside(const A& a, const int (&at)[AXES], const 
            unsigned(at[2] + tap.z) < unsigned(a.source[2]);
 }
 
-__device__ __forceinline__ float activated(int activation, float x) {
-    switch (activation) {
-        case 1: return Relu::apply(x);
-        case 2: return Tanh::apply(x);
-        case 3: return Sigmoid::apply(x);
-        default: return x;
-    }
-}
-
 // The way out of a block: tile (BN, BM + 4) in shared memory, rows: where row m goes, -1 for none. N elements move at once.
 // Neighbouring threads store neighbouring elements: along the positions, or with the channels last along the channels.
 template <class T, int BM, int BN, int N>

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..cpu import conv as cpu
 from ..cuda import conv as cuda
-from ..cuda import conv_depthwise
+from ..cuda import conv_depthwise, conv_depthwise_last
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._activations import activated, check_activation
@@ -58,6 +58,7 @@ def reference(
 
 conv = Primitive(reference, name="conv")
 conv.add("numpy", cpu)
+conv.add("cupy", conv_depthwise_last)
 conv.add("cupy", conv_depthwise)
 conv.add("cupy", cuda)
 
