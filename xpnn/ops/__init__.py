@@ -72,6 +72,7 @@ from .max_pool import max_pool3d as max_pool3d
 from .max_pool import max_unpool1d as max_unpool1d
 from .max_pool import max_unpool2d as max_unpool2d
 from .max_pool import max_unpool3d as max_unpool3d
+from .pad import pad as pad
 from .rearrange import channel_shuffle as channel_shuffle
 from .rearrange import fold as fold
 from .rearrange import pixel_shuffle as pixel_shuffle
