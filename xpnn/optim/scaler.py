@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from .. import tree
 from ..backend import follow
 from ..namespace.libraries import is_array, raw_namespace
 from ..namespace.lift import is_inexact
+from ..ops._checks import check_number, check_whole
 from .optimizer import Optimizer, copied, is_short, widened
 
 __all__ = ["LossScaler"]
@@ -33,9 +35,14 @@ class LossScaler:
         backoff_factor: float = 0.5,
         growth_interval: int = 2000,
     ) -> None:
-        if not init_scale > 0:
+        for name, value in (
+            ("init_scale", init_scale), ("growth_factor", growth_factor), ("backoff_factor", backoff_factor)
+        ):  # fmt: skip
+            check_number(name, value)
+        check_whole("growth_interval", growth_interval)
+        if not 0 < init_scale < math.inf:
             raise ValueError(f"init_scale: expected a positive number, got {init_scale}")
-        if not growth_factor > 1:
+        if not 1 < growth_factor < math.inf:
             raise ValueError(f"growth_factor: expected a number above 1, got {growth_factor}")
         if not 0 < backoff_factor < 1:
             raise ValueError(f"backoff_factor: expected a number between 0 and 1, got {backoff_factor}")
