@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .optimizer import Optimizer
+from .optimizer import Optimizer, check_state
 from .schedules import Schedule, check_optimizer, steps_of
 
 __all__ = ["ChainedScheduler", "SequentialLR"]
@@ -33,6 +33,7 @@ class _Composed(Schedule):
         return {**super().state_dict(), "schedulers": [schedule.state_dict() for schedule in self.schedulers]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        check_state(state, "steps", "bases", "schedulers")
         if len(state["schedulers"]) != len(self.schedulers):
             raise ValueError(
                 f"state: expected that of {len(self.schedulers)} schedules, got {len(state['schedulers'])}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..ops._checks import check_number, check_word
-from .optimizer import Optimizer, nonnegative
+from .optimizer import Optimizer, check_state, nonnegative
 from .schedules import per_group
 
 __all__ = ["ReduceLROnPlateau"]
@@ -79,6 +79,7 @@ class ReduceLROnPlateau:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over what state_dict returned, and sets the learning rate."""
+        check_state(state, "best", "waited", "resting", "rates")
         if len(state["rates"]) != len(self.min_lrs):
             raise ValueError(f"state: expected the rates of {len(self.min_lrs)} groups, got {len(state['rates'])}")
         self.best, self.waited, self.resting = state["best"], state["waited"], state["resting"]

@@ -12,8 +12,8 @@ from .. import tree
 from ..backend import follow
 from ..namespace.libraries import is_array, raw_namespace
 from ..namespace.lift import is_inexact
-from ..ops._checks import check_number, check_whole
-from .optimizer import Optimizer, copied, is_short, widened
+from ..ops._checks import check_floating, check_number, check_whole
+from .optimizer import Optimizer, check_state, copied, is_short, widened
 
 __all__ = ["LossScaler"]
 
@@ -57,6 +57,7 @@ class LossScaler:
 
     def scale(self, loss: Any) -> Any:
         """loss times the scale, in float32 or better."""
+        check_floating("loss", loss)
         self._scale = follow(self._scale, loss)
         return loss * self._scale
 
@@ -66,6 +67,8 @@ class LossScaler:
 
     def step(self, optimizer: Optimizer, grads: Any, *, unscaled: bool = False) -> None:
         """One step of the optimiser with the gradients of the scaled loss; unscaled: they come from ``unscale`` already."""
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"optimizer: expected an xpnn.optim.Optimizer, got {type(optimizer).__name__}")
         own = grads if unscaled else self.unscale(grads)
         arrays = [g for g in tree.leaves(own) if is_array(g)]
         if not arrays:
@@ -95,6 +98,7 @@ class LossScaler:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over what state_dict returned."""
+        check_state(state, "scale", "growth_factor", "backoff_factor", "growth_interval", "growth_tracker")
         self._scale = np.asarray(state["scale"], np.float32)
         self._growing = np.asarray(state["growth_tracker"], np.float32)
         self.growth_factor, self.backoff_factor = state["growth_factor"], state["backoff_factor"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..ops._checks import check_number, check_whole
-from .optimizer import Optimizer, nonnegative
+from .optimizer import Optimizer, check_state, nonnegative
 
 __all__ = [
     "ConstantLR",
@@ -73,6 +73,7 @@ class Schedule:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over what state_dict returned, and sets the learning rate."""
+        check_state(state, "steps", "bases")
         if len(state["bases"]) != len(self.bases):
             raise ValueError(f"state: expected the rates of {len(self.bases)} groups, got {len(state['bases'])}")
         self.steps, self.bases = int(state["steps"]), list(state["bases"])

@@ -50,6 +50,15 @@ DRAWN = {  # what they take
 }
 
 
+STATES = (
+    lambda: sgd(),
+    lambda: optim.StepLR(sgd(), 1),
+    lambda: optim.ChainedScheduler([optim.StepLR(sgd(), 1)]),
+    lambda: optim.ReduceLROnPlateau(sgd()),
+    optim.LossScaler,
+)
+
+
 def sgd() -> Any:
     return optim.SGD([np.ones((2, 2))], momentum=0.9)
 
@@ -156,6 +165,21 @@ CASES = [
     bad("backoff_factor", "1.5", made("LossScaler", backoff_factor=1.5)),
     bad("grads", "dict", lambda: optim.LossScaler().step(sgd(), {})),
     bad("grads", "list", lambda: optim.clip_grad_norm([], 1.0)),
+    *(
+        bad("state", came, lambda load=load, value=value: load().load_state_dict(value))  # type: ignore[misc]
+        for load in STATES
+        for value, came in ((3, "int"), (None, "NoneType"), ([1], "list"), (ARRAY, "ndarray"), ({}, "no "))
+    ),
+    *(
+        bad("optimizer", came, lambda value=value: optim.LossScaler().step(value, {"a": ARRAY}))  # type: ignore[misc]
+        for value, came in WRONG
+    ),
+    *(bad("optimizer", came, lambda value=value: optim.with_master_weights(value)) for value, came in WRONG),  # type: ignore[misc]
+    *(
+        bad("loss", came, lambda value=value: optim.LossScaler().scale(value))
+        for value, came in ((3, "int"), ("1", "str"), (None, "NoneType"))
+    ),  # type: ignore[misc]
+    bad("grads", "int", lambda: optim.accumulate(3)),  # type: ignore[arg-type]
     # ---- initialisers
     *(
         bad(name, came, drawn(kind, **{name: value}))
