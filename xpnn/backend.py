@@ -325,7 +325,7 @@ def to_numpy(x: Any) -> numpy.ndarray[Any, Any]:
         y = numpy.asarray(x.get() if device_of(x) != "cpu" else x)
     except ValueError as error:
         raise ValueError(f"x must be an array, a number or evenly nested lists of numbers: {error}") from None
-    if y.dtype.kind not in "biufc":
+    if y.dtype.kind not in "biufc" and y.dtype.name != "bfloat16":
         raise TypeError(f"x must hold numbers, got {type(x).__name__} with dtype {y.dtype}")
     return y
 

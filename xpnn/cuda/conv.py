@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from ..cpu.windows import Pairs
 from ..namespace.libraries import raw_namespace
 from ..precision import get_precision
-from . import bias_activation, conv_float, conv_half, conv_tf32
+from . import bias_activation, conv_float, conv_half, conv_tf32, conv_wgmma
 from .arrays import contiguous
-from .conv_shape import ACTIVATIONS, convolution
+from .conv_shape import ACTIVATIONS, Convolution, convolution
 from .dtypes import dtype_name, refuse_dtypes
 
-__all__ = ["backward", "bias_gradient", "family_of", "forward", "refusal", "sizes_of"]
+__all__ = ["backward", "bias_gradient", "family_of", "forward", "refusal", "sizes_of", "way"]
+
+# XPNN_CONV, for tests and measurements: by itself, or by products of whole warpgroups where they take it.
+_WAYS = ("auto", "wgmma")
 
 
 def refusal(
@@ -39,9 +43,7 @@ def refusal(
         return "shapes"
     if 0 in x.shape or 0 in weight.shape:
         return "size 0"
-    conv = convolution(
-        x.shape[0], sizes_of(x, data_format), weight.shape, stride, padding, dilation, groups, data_format
-    )
+    conv = _convolution(x, weight, stride, padding, dilation, groups, data_format)
     return refuse_dtypes(x, weight, bias) or conv.refusal()
 
 
@@ -58,9 +60,7 @@ def forward(
     activation: str | None = None,
     need: tuple[bool, ...],
 ) -> tuple[Any, Any]:
-    conv = convolution(
-        x.shape[0], sizes_of(x, data_format), weight.shape, stride, padding, dilation, groups, data_format
-    )
+    conv = _convolution(x, weight, stride, padding, dilation, groups, data_format)
     x, weight = contiguous(x), contiguous(weight)
     bias = None if bias is None else contiguous(bias)
     family = family_of(x)
@@ -79,13 +79,54 @@ def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, An
     return dx, dw, db
 
 
+def way(x: Any, weight: Any, bias: Any = None, **static: Any) -> str:
+    """Which kernels compute the forward, and where others were asked for, why not those: "conv_half, not wgmma: …"."""
+    family = family_of(x)
+    name = "conv_float" if family is conv_float else str(family.file).removesuffix(".cu")
+    if _asked() == "auto":
+        return name
+    why = _not_wgmma(x)
+    if why is None:
+        why = conv_wgmma.refusal(_convolution(x, weight, **static), gradient=False)
+    return "conv_wgmma" if why is None else f"{name}, not wgmma: {why}"
+
+
 def family_of(x: Any) -> Any:
     """The kernels for the dtype of x, and in float32 for the precision."""
     dtype = dtype_name(x.dtype)
     if dtype != "float32":
-        return conv_half.KINDS[dtype]
+        asked = _asked() == "wgmma" and _not_wgmma(x) is None
+        return (conv_wgmma if asked else conv_half).KINDS[dtype]
     precision = get_precision()
     return conv_tf32.KINDS[precision] if precision != "highest" and conv_tf32.fits(x) else conv_float
+
+
+def _convolution(
+    x: Any,
+    weight: Any,
+    stride: tuple[int, ...],
+    padding: Pairs,
+    dilation: tuple[int, ...],
+    groups: int = 1,
+    data_format: str = "channels_first",
+    **_: Any,
+) -> Convolution:
+    sizes = sizes_of(x, data_format)
+    return convolution(x.shape[0], sizes, weight.shape, stride, padding, dilation, groups, data_format)
+
+
+def _asked() -> str:
+    """XPNN_CONV, read at each call. It cannot make a kernel take what it does not take."""
+    asked = os.environ.get("XPNN_CONV") or "auto"
+    if asked not in _WAYS:
+        raise ValueError(f"XPNN_CONV: expected one of {', '.join(_WAYS)}, got {asked!r}")
+    return asked
+
+
+def _not_wgmma(x: Any) -> str | None:
+    """Why not for this dtype or on this device."""
+    dtype = dtype_name(x.dtype)
+    return conv_wgmma.unfit(x) if dtype in conv_wgmma.KINDS else f"dtype {dtype}"
 
 
 def bias_gradient(dz: Any, last: bool) -> Any:

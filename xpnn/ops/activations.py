@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import random
+from ..compiled import activation as compiled
 from ..cuda import activation as cuda
 from ..namespace import namespace
 from ..namespace.array import unbox
@@ -52,30 +53,27 @@ __all__ = [
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
 
-def _fused(implementation: cuda.Activation) -> Callable[[Callable[..., Any]], Primitive]:
-    """Makes a primitive of the reference below it."""
-
-    def primitive(reference: Callable[..., Any]) -> Primitive:
-        own = Primitive(floating(reference), name=reference.__name__)
-        own.add("cupy", implementation)
-        return own
-
-    return primitive
+def _fused(reference: Callable[..., Any]) -> Primitive:
+    """The primitive of a reference, with the implementations of its name."""
+    own = Primitive(floating(reference), name=reference.__name__)
+    own.add("numpy", getattr(compiled, own.name))
+    own.add("cupy", getattr(cuda, own.name))
+    return own
 
 
-@_fused(cuda.tanh)
+@_fused
 def tanh(x: Any) -> Any:
     """The hyperbolic tangent."""
     return namespace(x).tanh(x)
 
 
-@_fused(cuda.silu)
+@_fused
 def silu(x: Any) -> Any:
     """x * sigmoid(x), also known as swish (Elfwing et al. 2018)."""
     return x * sigmoid(x)
 
 
-@_fused(cuda.gelu)
+@_fused
 def gelu(x: Any, *, approximate: str = "none") -> Any:
     """x Φ(x), Φ the normal distribution function (Hendrycks and Gimpel 2016).
 
@@ -88,7 +86,7 @@ def gelu(x: Any, *, approximate: str = "none") -> Any:
     return 0.5 * x * (1 + erf(x * math.sqrt(0.5)))
 
 
-@_fused(cuda.softplus)
+@_fused
 def softplus(x: Any, *, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """log(1 + exp(beta x)) / beta; x itself where beta x > threshold."""
     xp = namespace(x)
@@ -96,7 +94,7 @@ def softplus(x: Any, *, beta: float = 1.0, threshold: float = 20.0) -> Any:
     return xp.where(scaled > threshold, x, xp.logaddexp(scaled, xp.zeros_like(x)) / beta)
 
 
-@_fused(cuda.elu)
+@_fused
 def elu(x: Any, *, alpha: float = 1.0) -> Any:
     """x where x > 0, alpha (exp(x) - 1) elsewhere (Clevert et al. 2016)."""
     xp = namespace(x)
@@ -104,7 +102,7 @@ def elu(x: Any, *, alpha: float = 1.0) -> Any:
     return xp.where(positive, x, alpha * xp.expm1(xp.where(positive, xp.zeros_like(x), x)))
 
 
-@_fused(cuda.leaky_relu)
+@_fused
 def leaky_relu(x: Any, *, negative_slope: float = 0.01) -> Any:
     """x where x > 0, negative_slope * x elsewhere."""
     return namespace(x).where(x > 0, x, negative_slope * x)

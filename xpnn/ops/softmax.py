@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..compiled import softmax as compiled
 from ..cuda import log_softmax as log_cuda
 from ..cuda import softmax as cuda
 from ..gradients import stop_gradient
@@ -37,8 +38,10 @@ def log_reference(x: Any, *, axis: int = -1) -> Any:
 
 
 softmax = Primitive(reference, name="softmax")
+softmax.add("numpy", compiled.softmax)
 softmax.add("cupy", cuda)
 log_softmax = Primitive(log_reference, name="log_softmax")
+log_softmax.add("numpy", compiled.log_softmax)
 log_softmax.add("cupy", log_cuda)
 
 
