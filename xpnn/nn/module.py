@@ -13,6 +13,7 @@ from ..gradients import replaying, stop_gradient
 from ..namespace.array import Array
 from ..namespace.libraries import is_array, library_name, raw_namespace
 from ..namespace.lift import floating_kind
+from ..ops._checks import check_flags
 
 __all__ = ["Buffer", "IncompatibleKeys", "Module"]
 
@@ -116,6 +117,7 @@ class Module:
 
     def train(self, mode: bool = True) -> Self:
         """Switches dropout, batch statistics and the like on (or off), here and below; returns the module."""
+        check_flags(mode=mode)
         for module in self.modules():
             module.training = mode
         return self
