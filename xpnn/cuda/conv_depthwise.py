@@ -43,6 +43,8 @@ def refusal(
     x: Any,
     weight: Any,
     bias: Any,
+    scale: Any = None,
+    residual: Any = None,
     *,
     stride: Sizes,
     padding: Pairs,
@@ -51,6 +53,8 @@ def refusal(
     data_format: str = "channels_first",
     activation: str | None = None,
 ) -> str | None:
+    if scale is not None or residual is not None:
+        return "scale or residual"
     if data_format not in ("channels_first", "channels_last"):
         return f"data_format {data_format}"
     if activation not in bias_activation.ACTIVATIONS:
@@ -71,6 +75,8 @@ def forward(
     x: Any,
     weight: Any,
     bias: Any,
+    scale: Any = None,
+    residual: Any = None,
     *,
     stride: Sizes,
     padding: Pairs,
@@ -94,7 +100,7 @@ def forward(
     return _back(y, data_format), residuals
 
 
-def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
+def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
     x, weight, geometry, data_format, y, activation = residuals
     g = bias_activation.pulled(_first(g, data_format), y, activation)
     xp, dtype = raw_namespace(x), dtype_name(x.dtype)
@@ -110,7 +116,7 @@ def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, An
             _gather(found, dx, g, weight, None)
     if g.size and (need[1] or need[2]):
         _weight(weight_launches(dtype, geometry, dweight is not None, db is not None), dweight, db, g, x)
-    return None if dx is None else _back(dx, data_format), dweight, db
+    return None if dx is None else _back(dx, data_format), dweight, db, *(None,) * (len(need) - 3)
 
 
 def _gather(found: Launch, y: Any, x: Any, weight: Any, bias: Any) -> None:
