@@ -31,7 +31,7 @@ WITHOUT_CASES = {
     "ModuleDict": "it is not called; tests/nn/test_container.py",
     "ParameterList": "it is not called; tests/nn/test_container.py",
     "ParameterDict": "it is not called; tests/nn/test_container.py",
-    "CausalConv1d": "torch has none; tests/nn/test_causal_conv1d.py compares it with a padded Conv1d",
+    "CausalConv1d": "torch has none; tests/nn/test_causal_conv1d.py compares it with a padded depthwise Conv1d",
     "MinGRU": "torch has none; tests/nn/test_min_recurrent.py compares it with its formula",
     "MinLSTM": "torch has none; tests/nn/test_min_recurrent.py compares it with its formula",
     "PositionalEncoding": "torch has none; tests/nn/test_transformer.py compares it with its formula",

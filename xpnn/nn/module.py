@@ -256,12 +256,12 @@ def _host(x: Any) -> Any:
 
 def _is_branch(value: Any) -> bool:
     """Whether an attribute belongs to the tree: an array that can be written to, a module, a container with one of them."""
+    if isinstance(value, Module) or type(value) is Array:
+        return True
     if isinstance(value, list | tuple):
         return any(map(_is_branch, value))
     if type(value) is dict:
         return any(map(_is_branch, value.values()))
-    if isinstance(value, Module) or type(value) is Array:
-        return True
     return is_array(value) and hasattr(value, "__setitem__")  # a NumPy scalar is an option, no parameter
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from .. import tree
 from ..backend import device_of, follow
+from ..compiled import optimizer as compiled_optimizer
 from ..cuda import optimizer as cuda_optimizer
 from ..cuda.optimizer import Item, Step
 from ..fallback import note_fallback
@@ -48,7 +49,7 @@ class Optimizer:
     initial_lr: float | None = None  # lr before the first schedule, which those that follow start from, too
 
     # By the library of the arrays: what steps many of them in one launch.
-    implementations: ClassVar[dict[str, Any]] = {"cupy": cuda_optimizer}
+    implementations: ClassVar[dict[str, Any]] = {"numpy": compiled_optimizer, "cupy": cuda_optimizer}
 
     def __new__(cls, params: Any = None, *args: Any, **options: Any) -> Any:
         if not is_groups(params):
