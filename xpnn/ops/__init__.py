@@ -57,6 +57,7 @@ from .dropout import feature_alpha_dropout as feature_alpha_dropout
 from .dropout import feature_dropout as feature_dropout
 from .embedding import embedding as embedding
 from .embedding import embedding_rows as embedding_rows
+from .embedding_bag import embedding_bag as embedding_bag
 from .group_norm import group_norm as group_norm
 from .gru import gru as gru
 from .interpolate import interpolate as interpolate
