@@ -88,7 +88,7 @@ __global__ void __launch_bounds__(THREADS, 1) conv_gather(const __grid_constant_
 
     const Work work = work_of<BM, BN>(a);
     const long long m0 = work.m0;
-    const int n0 = work.n0, thread = int(threadIdx.x);
+    const int n0 = work.columns.n0, thread = int(threadIdx.x);
     const Phase phase = phase_of(a, int(blockIdx.z));
     if (m0 >= a.batch * phase.all_places()) return;
     const Row row = Position(phase, m0 + thread % BM).row(a, phase);
@@ -162,7 +162,8 @@ __global__ void __launch_bounds__(THREADS, 1) conv_gather(const __grid_constant_
 #pragma unroll
         for (int j = 0; j < TN; ++j)
             room.tile[place_of<TN, BN>(j, tn) * (BM + 4) + place_of<TM, BM>(i, tm)] = sum[i][j];
-    finish<float, BM, BN, THREADS, 4>(a, room.tile, rows, work);
+    if (a.shares > 1 && !adds_up<BM, BN, THREADS>(a, room.tile, work)) return;
+    finish<float, BM, BN, THREADS, 4>(a, room.tile, rows, work.columns);
 }
 
 // dw (groups * outputs, channels * taps), db (groups * outputs), or parts (gridDim.z, groups * outputs, channels * taps + 1)

@@ -6,8 +6,8 @@
 // come, told by a ticket, adds all up in the order of the shares: the same input gives the same bits.
 //
 // A struct A of arguments has out, scale, bias, residual (the last three may be null), outputs (of a group), out_channel (elements
-// of out from a channel to the next), activation (0 none, 1 relu, 2 tanh, 3 sigmoid), vector (whether whole vectors may leave) and
-// shares; where these are several parts (tiles, shares, BN, BM) in float and tickets (tiles), all 0, and 0 again afterwards.
+// of out from a channel to the next), activation (0 none, 1 relu, 2 tanh, 3 sigmoid) and vector (whether whole vectors may leave). For
+// shares: shares, parts (tiles, shares, BN, BM) in float and tickets (tiles), which are all 0, and 0 again afterwards.
 #pragma once
 
 #include "activations.cuh"
@@ -22,11 +22,17 @@ __device__ __forceinline__ float activated(int activation, float x) {
     }
 }
 
-// What a block computes: rows from m0 on and output channels of a group from n0 on, whose first one is `first` among those of all
-// groups; of each sum the `share`-th of a.shares. tile: the number of this part of the output.
+// The columns of a tile: output channels of a group from n0 on; the group's first one is `first` among those of all groups.
+struct Columns {
+    int first, n0;
+};
+
+// What a block computes: rows from m0 on and columns; of each sum the `share`-th of a.shares. tile: the number of this part of the
+// output.
 struct Work {
+    Columns columns;
     long long m0, tile;
-    int first, n0, share;
+    int share;
 };
 
 // blockIdx.x: tiles of rows, then tiles of channels, then shares; .y: groups; .z: whatever else there is.
@@ -34,8 +40,8 @@ template <int BM, int BN, class A>
 __device__ __forceinline__ Work work_of(const A& a) {
     const int across = (a.outputs - 1) / BN + 1, tile = int(blockIdx.x) / a.shares;
     const long long others = (long long)blockIdx.z * gridDim.y + blockIdx.y;
-    return {(long long)(tile / across) * BM, others * (int(gridDim.x) / a.shares) + tile, int(blockIdx.y) * a.outputs,
-            tile % across * BN, int(blockIdx.x) % a.shares};
+    return {{int(blockIdx.y) * a.outputs, tile % across * BN}, (long long)(tile / across) * BM,
+            others * (int(gridDim.x) / a.shares) + tile, int(blockIdx.x) % a.shares};
 }
 
 // The steps of a sum that a share has: from `begin` on, so many.
@@ -52,14 +58,14 @@ struct Steps {
 // The work of COUNT threads, a block or an aligned part of one. N elements move at once. Neighbouring threads store neighbouring
 // elements: along the positions, or with the channels last along the channels.
 template <class T, int BM, int BN, int COUNT, int N, class A>
-__device__ __forceinline__ void write_out(const A& a, const float* tile, const long long* rows, const Work& work) {
+__device__ __forceinline__ void write_out(const A& a, const float* tile, const long long* rows, const Columns& columns) {
     constexpr int PITCH = BM + 4;
     const bool last = a.out_channel == 1;
 #pragma unroll 2
     for (int e = int(threadIdx.x) % COUNT * N; e < BM * BN; e += COUNT * N) {
         const int m = last ? e / BN : e % BM, n = last ? e % BN : e / BM;
-        if (rows[m] < 0 || work.n0 + n >= a.outputs) continue;
-        const int channel = work.first + work.n0 + n;
+        if (rows[m] < 0 || columns.n0 + n >= a.outputs) continue;
+        const int channel = columns.first + columns.n0 + n;
         const long long place = rows[m] + (long long)channel * a.out_channel;
         Vector<T, N> v, residual;
         if (a.residual != nullptr) residual = load<T, N>(a.residual + place);
@@ -75,12 +81,13 @@ __device__ __forceinline__ void write_out(const A& a, const float* tile, const l
     }
 }
 
-// Leaves the block's share in memory, and tells whether it is the last one of its tile to do so: then its tile has become the sum
-// of all shares, added in order.
+// With a.shares > 1, of which the tile has one: leaves it in memory, and tells whether all others are there. Then the tile becomes
+// the sum of all, added in order, behind the next barrier.
 template <int BM, int BN, int COUNT, class A>
 __device__ __forceinline__ bool adds_up(const A& a, float* tile, const Work& work) {
     constexpr int PITCH = BM + 4, ALL = BM * BN;
     float* parts = a.parts + work.tile * a.shares * ALL;
+    __syncthreads();
 #pragma unroll 4
     for (int e = int(threadIdx.x) * 4; e < ALL; e += COUNT * 4)
         store<float, 4>(parts + (long long)work.share * ALL + e, load<float, 4>(tile + e / BM * PITCH + e % BM));
@@ -101,19 +108,17 @@ __device__ __forceinline__ bool adds_up(const A& a, float* tile, const Work& wor
         }
         store<float, 4>(tile + e / BM * PITCH + e % BM, sum);
     }
-    __syncthreads();
     return true;
 }
 
 // For a block of COUNT threads, each of which has put its sums into the tile (BN, BM + 4), aligned to 16 bytes. rows (BM), in shared
 // memory too: where row m goes in channel 0 of out, -1 for nowhere. VECTOR: elements of 16 bytes.
 template <class T, int BM, int BN, int COUNT, int VECTOR, class A>
-__device__ __forceinline__ void finish(const A& a, float* tile, const long long* rows, const Work& work) {
+__device__ __forceinline__ void finish(const A& a, float* tile, const long long* rows, const Columns& columns) {
     __syncthreads();
-    if (a.shares > 1 && !adds_up<BM, BN, COUNT>(a, tile, work)) return;
     if (a.vector) {
-        write_out<T, BM, BN, COUNT, VECTOR>(a, tile, rows, work);
+        write_out<T, BM, BN, COUNT, VECTOR>(a, tile, rows, columns);
     } else {
-        write_out<T, BM, BN, COUNT, 1>(a, tile, rows, work);
+        write_out<T, BM, BN, COUNT, 1>(a, tile, rows, columns);
     }
 }

@@ -71,7 +71,7 @@ __global__ void __launch_bounds__(THREADS, 1) conv_gather_tensor(const __grid_co
 
     const Work work = work_of<BM, BN>(a);
     const long long m0 = work.m0;
-    const int n0 = work.n0, thread = int(threadIdx.x);
+    const int n0 = work.columns.n0, thread = int(threadIdx.x);
     const Phase phase = phase_of(a, int(blockIdx.z));
     if (m0 >= a.batch * phase.all_places()) return;
     if (thread < BM) {
@@ -146,7 +146,8 @@ __global__ void __launch_bounds__(THREADS, 1) conv_gather_tensor(const __grid_co
     }
     __syncthreads();
     put<BM, MI, NI>(room.tile, sum, wm, wn);
-    finish<T, BM, BN, THREADS, CHUNK<T>>(a, room.tile, rows, work);
+    if (a.shares > 1 && !adds_up<BM, BN, THREADS>(a, room.tile, work)) return;
+    finish<T, BM, BN, THREADS, CHUNK<T>>(a, room.tile, rows, work.columns);
 }
 
 // x and dy packed; channels and outputs are those of a group, counted in elements with the padding of x and without that of dy.
