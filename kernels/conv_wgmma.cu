@@ -159,11 +159,11 @@ __device__ __forceinline__ void leave(const WgmmaArguments<T>& a, Room<T, BN, ST
             out[n * (ROWS + 4) + m] = s == 0 ? d[e] : d[BN / 2 - SLICE / 2 + e];
         }
         ptx::named_barrier_sync(1 + consumer, THREADS);
-        const Work work = {0, 0, int(blockIdx.y) * a.outputs, tiles.column(tile) + s * SLICE, 0};
+        const Columns columns = {int(blockIdx.y) * a.outputs, tiles.column(tile) + s * SLICE};
         if (a.vector) {
-            write_out<T, ROWS, SLICE, THREADS, 8>(a, out, rows, work);
+            write_out<T, ROWS, SLICE, THREADS, 8>(a, out, rows, columns);
         } else {
-            write_out<T, ROWS, SLICE, THREADS, 1>(a, out, rows, work);
+            write_out<T, ROWS, SLICE, THREADS, 1>(a, out, rows, columns);
         }
     }
 }

@@ -29,7 +29,7 @@ FAULTS = [
     (RING, "ptx::wgmma_wait<1>();", "ptx::wgmma_wait<2>();"),
     (RING, "if (step > 0) release(before);", "release(turn.stage);"),
     (RING, "step > 0 || k > 0", "k > 0"),
-    (RING, "ptx::named_barrier_sync(1 + consumer, THREADS);\n        const Work", "const Work"),
+    (RING, "ptx::named_barrier_sync(1 + consumer, THREADS);\n        const Columns", "const Columns"),
     (SHORT, "ptx::named_barrier_sync(1 + consumer, THREADS);  // the last", "// the last"),
     (RING, "now.a + consumer * ROWS * BK", "now.a"),
     (RING, "by[2], by[1]);", "by[1], by[2]);"),
