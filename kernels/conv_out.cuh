@@ -13,15 +13,6 @@
 #include "activations.cuh"
 #include "storage.cuh"
 
-__device__ __forceinline__ float activated(int activation, float x) {
-    switch (activation) {
-        case 1: return Relu::apply(x);
-        case 2: return Tanh::apply(x);
-        case 3: return Sigmoid::apply(x);
-        default: return x;
-    }
-}
-
 // The columns of a tile: output channels of a group from n0 on; the group's first one is `first` among those of all groups.
 struct Columns {
     int first, n0;
