@@ -163,6 +163,7 @@ __global__ void __launch_bounds__(THREADS, 1) conv_gather(const __grid_constant_
         for (int j = 0; j < TN; ++j)
             room.tile[place_of<TN, BN>(j, tn) * (BM + 4) + place_of<TM, BM>(i, tm)] = sum[i][j];
     if (a.shares > 1 && !adds_up<BM, BN, THREADS>(a, room.tile, work)) return;
+    if (a.moments != nullptr) take_moments<float, BM, BN, THREADS>(a, room.tile, rows, work);
     finish<float, BM, BN, THREADS, 4>(a, room.tile, rows, work.columns);
 }
 

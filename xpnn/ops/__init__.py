@@ -46,6 +46,7 @@ from .conv import conv as conv
 from .conv import conv1d as conv1d
 from .conv import conv2d as conv2d
 from .conv import conv3d as conv3d
+from .conv_batch_norm import conv_batch_norm as conv_batch_norm
 from .conv_transpose import conv_transpose as conv_transpose
 from .conv_transpose import conv_transpose1d as conv_transpose1d
 from .conv_transpose import conv_transpose2d as conv_transpose2d
