@@ -14,15 +14,6 @@
 #include "reduce.cuh"
 #include "storage.cuh"
 
-__device__ __forceinline__ float activated(int activation, float x) {
-    switch (activation) {
-        case 1: return Relu::apply(x);
-        case 2: return Tanh::apply(x);
-        case 3: return Sigmoid::apply(x);
-        default: return x;
-    }
-}
-
 // The columns of a tile: output channels of a group from n0 on; the group's first one is `first` among those of all groups.
 struct Columns {
     int first, n0;
@@ -62,14 +53,14 @@ __device__ __forceinline__ float scaled(const A& a, float sum, int channel) {
     return a.bias != nullptr ? sum + to_float(a.bias[channel]) : sum;
 }
 
-// N elements move at once. Neighbouring threads store neighbouring elements: along the positions, or with the channels last along
-// the channels.
+// The work of COUNT threads, a block or an aligned part of one. N elements move at once. Neighbouring threads store neighbouring
+// elements: along the positions, or with the channels last along the channels.
 template <class T, int BM, int BN, int COUNT, int N, class A>
 __device__ __forceinline__ void write_out(const A& a, const float* tile, const long long* rows, const Columns& columns) {
     constexpr int PITCH = BM + 4;
     const bool last = a.out_channel == 1;
 #pragma unroll 2
-    for (int e = int(threadIdx.x) * N; e < BM * BN; e += COUNT * N) {
+    for (int e = int(threadIdx.x) % COUNT * N; e < BM * BN; e += COUNT * N) {
         const int m = last ? e / BN : e % BM, n = last ? e % BN : e / BM;
         if (rows[m] < 0 || columns.n0 + n >= a.outputs) continue;
         const int channel = columns.first + columns.n0 + n;

@@ -9,7 +9,8 @@ from .. import ops
 from ..backend import asarray
 from ..namespace import namespace
 from ..namespace.array import unbox
-from ..ops._checks import check_number
+from ..ops._activations import check_activation
+from ..ops._checks import check_flags, check_number
 from . import parameters
 from .checks import check_eps, check_features, check_rank, check_sizes
 from .module import Buffer, Module
@@ -28,6 +29,7 @@ class _Norm(Module):
     ) -> None:  # fmt: skip
         check_sizes(num_features=num_features)
         check_eps(eps)
+        check_flags(affine=affine, track_running_stats=track_running_stats, bias=bias)
         if momentum is not None:
             check_number("momentum", momentum)
         if momentum is not None and not 0 <= momentum <= 1:
@@ -84,6 +86,7 @@ class _BatchNorm(_Norm):
         ranks = (2, 3) if self.dims == 1 else (self.dims + 2,)
         check_rank(self, x, ranks, "(N, C) or (N, C, L)" if self.dims == 1 else f"(N, C, *S) with {self.dims} axes S")
         check_features(self, x, 1, self.num_features, "num_features")
+        check_activation(activation)
         y = self._evaluated(x, activation)
         if y is None:
             y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps, activation=activation)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import ops
+from ..ops._activations import check_activation
+from ..ops._checks import check_flags
 from . import parameters
 from .checks import check_eps, check_features, check_sizes
 from .module import Module
@@ -25,6 +27,7 @@ class LayerNorm(Module):
         bias: bool = True, device: str | None = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         check_eps(eps)
+        check_flags(elementwise_affine=elementwise_affine, bias=bias)
         self.normalized_shape = _sizes(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
@@ -33,6 +36,7 @@ class LayerNorm(Module):
 
     def forward(self, x: Any, activation: str | None = None) -> Any:
         _check_trailing(self, x, self.normalized_shape)
+        check_activation(activation)
         return ops.layer_norm(
             x, self.weight, self.bias, normalized_shape=self.normalized_shape, eps=self.eps, activation=activation
         )
@@ -51,10 +55,11 @@ class RMSNorm(Module):
 
     def __init__(
         self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True,
-        device: str | None = None, dtype: Any = None, *, bias: bool = True,
+        device: str | None = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         if eps is not None:
             check_eps(eps)
+        check_flags(elementwise_affine=elementwise_affine)
         self.normalized_shape = _sizes(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
@@ -80,6 +85,7 @@ class GroupNorm(Module):
     ) -> None:  # fmt: skip
         check_sizes(num_groups=num_groups, num_channels=num_channels)
         check_eps(eps)
+        check_flags(affine=affine, bias=bias)
         if num_channels % num_groups:
             raise ValueError(f"num_groups: expected a divisor of num_channels {num_channels}, got {num_groups}")
         self.num_groups = num_groups
@@ -91,6 +97,7 @@ class GroupNorm(Module):
 
     def forward(self, x: Any, activation: str | None = None) -> Any:
         check_features(self, x, 1, self.num_channels, "num_channels")
+        check_activation(activation)
         return ops.group_norm(
             x, self.weight, self.bias, num_groups=self.num_groups, eps=self.eps, activation=activation
         )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from ..compiled import conv as compiled
 from ..cpu import conv as cpu
 from ..cuda import conv as cuda
-from ..cuda import conv_depthwise
+from ..cuda import conv_depthwise, conv_depthwise_last
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._activations import activated, check_activation
@@ -67,7 +68,9 @@ def reference(
 
 
 conv = Primitive(reference, name="conv")
+conv.add("numpy", compiled)
 conv.add("numpy", cpu)
+conv.add("cupy", conv_depthwise_last)
 conv.add("cupy", conv_depthwise)
 conv.add("cupy", cuda)
 

@@ -8,6 +8,7 @@ from typing import Any
 from ..cpu import conv_transpose as cpu
 from ..cpu.windows import fits_output_padding
 from ..cuda import conv_transpose as cuda
+from ..cuda import conv_transpose_depthwise
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._activations import activated, check_activation
@@ -58,6 +59,7 @@ def reference(
 
 conv_transpose = Primitive(reference, name="conv_transpose")
 conv_transpose.add("numpy", cpu)
+conv_transpose.add("cupy", conv_transpose_depthwise)
 conv_transpose.add("cupy", cuda)
 
 
@@ -110,7 +112,7 @@ def _sizes(
         )
     out = transposed_sizes(sizes, kernel, stride, padding, output_padding, dilation)
     if any(n < 1 for n in out):
-        raise ValueError(f"x: axes {sizes} are too small for the kernel {kernel} with padding {padding}")
+        raise ValueError(f"x: axes {sizes} are too small for the kernel {kernel} with padding {padding}, expected more")
     return out
 
 

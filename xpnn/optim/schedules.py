@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..ops._checks import check_number
-from .optimizer import Optimizer, nonnegative
+from ..ops._checks import check_number, check_whole
+from .optimizer import Optimizer, check_state, nonnegative
 
 __all__ = [
     "ConstantLR",
@@ -27,6 +27,7 @@ __all__ = [
     "fraction",
     "per_group",
     "positive",
+    "steps_of",
 ]
 
 
@@ -50,6 +51,10 @@ class Schedule:
         """The rate of each group after t calls of step()."""
         return [self.rate(t, base) for base in self.bases]
 
+    def momenta(self, t: int) -> list[float] | None:
+        """The momentum of each group after t calls of step(); None where a schedule leaves it alone."""
+        return None
+
     def step(self) -> None:
         """Sets the learning rate of the next step."""
         self.steps += 1
@@ -58,12 +63,17 @@ class Schedule:
     def _set(self) -> None:
         for part, rate in zip(self.optimizer.parts, self.rates(self.steps), strict=True):
             part.lr = rate
+        momenta = self.momenta(self.steps)
+        if momenta is not None:
+            for part, momentum in zip(self.optimizer.parts, momenta, strict=True):
+                _set_momentum(part, momentum)
 
     def state_dict(self) -> dict[str, Any]:
         return {"steps": self.steps, "bases": list(self.bases)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over what state_dict returned, and sets the learning rate."""
+        check_state(state, "steps", "bases")
         if len(state["bases"]) != len(self.bases):
             raise ValueError(f"state: expected the rates of {len(self.bases)} groups, got {len(state['bases'])}")
         self.steps, self.bases = int(state["steps"]), list(state["bases"])
@@ -89,9 +99,7 @@ class MultiStepLR(Schedule):
 
     def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1) -> None:
         nonnegative(gamma=gamma)
-        if not isinstance(milestones, Sequence):
-            raise TypeError(f"milestones: expected a list of numbers of steps, got {type(milestones).__name__}")
-        self.milestones = sorted(milestones)
+        self.milestones = sorted(steps_of("milestones", milestones))
         self.gamma = gamma
         super().__init__(optimizer)
 
@@ -202,6 +210,8 @@ class CosineAnnealingWarmRestarts(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0) -> None:
+        check_whole("T_0", T_0)
+        check_whole("T_mult", T_mult)
         positive(T_0=T_0, T_mult=T_mult)
         nonnegative(eta_min=eta_min)
         self.T_0 = T_0
@@ -236,11 +246,28 @@ def per_group(name: str, value: Any, optimizer: Optimizer) -> list[Any]:
     return list(value)
 
 
+def steps_of(name: str, value: Any) -> list[int]:
+    """A list of numbers of steps. Raises TypeError for anything else."""
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{name}: expected a list of numbers of steps, got {type(value).__name__}")
+    for step in value:
+        check_whole(name, step)
+    return list(value)
+
+
 def _base(part: Optimizer) -> float:
     """The rate before the first schedule, which has changed it."""
     if part.initial_lr is None:
         part.initial_lr = part.lr
     return part.initial_lr
+
+
+def _set_momentum(part: Any, momentum: float) -> None:
+    """Of an optimiser with betas it is the first of them."""
+    if hasattr(part, "betas"):
+        part.betas = (momentum, *part.betas[1:])
+    else:
+        part.momentum = momentum
 
 
 def cosine(start: float, end: float, done: float) -> float:
