@@ -86,13 +86,18 @@ class Wgmma(Kind):
         activation: str | None,
         *,
         gradient: bool,
+        scale: Any = None,
+        residual: Any = None,
+        **others: Any,
     ) -> None:
-        """source, weight packed."""
-        if refusal(conv, gradient=gradient) is not None:
-            return super()._gather(out, source, weight, bias, conv, activation, gradient=gradient)
-        plan, image, shape, values = plan_of(self.dtype, conv, activation, gradient=gradient, aligned=is_aligned(out))
+        """source, weight packed. others: what may come out of the way of conv_half.py and not out of this one."""
+        if any(x is not None for x in others.values()) or refusal(conv, gradient=gradient) is not None:
+            more = {name: x for name, x in {"scale": scale, "residual": residual, **others}.items() if x is not None}
+            return super()._gather(out, source, weight, bias, conv, activation, gradient=gradient, **more)
+        aligned = is_aligned(out, residual)
+        plan, image, shape, values = plan_of(self.dtype, conv, activation, gradient=gradient, aligned=aligned)
         maps = {"image": TensorMap(source, image), "weight": TensorMap(weight, shape)}
-        return launch(plan, plan.layout(**maps, out=out, scale=None, bias=bias, residual=None, **values))
+        return launch(plan, plan.layout(**maps, out=out, scale=scale, bias=bias, residual=residual, **values))
 
 
 KINDS = {dtype: Wgmma(*kind) for dtype, kind in conv_half.KINDS.items()}
@@ -134,7 +139,7 @@ def refusal(conv: Convolution, *, gradient: bool) -> str | None:
 
 @functools.lru_cache(1024)
 def plan_of(dtype: str, conv: Convolution, activation: str | None, *, gradient: bool, aligned: bool) -> _Launch:
-    """The launch of a forward or an input gradient that is not refused; aligned: `out` is."""
+    """The launch of a forward or an input gradient that is not refused; aligned: `out` is, and a residual."""
     channels, outputs = (conv.filters, conv.channels) if gradient else (conv.channels, conv.filters)
     sizes, targets = (conv.out, conv.sizes) if gradient else (conv.sizes, conv.out)
     own, axes = padded(channels), _axes(conv, gradient)
