@@ -62,6 +62,8 @@ def refusal(
     x: Any,
     weight: Any,
     bias: Any,
+    scale: Any = None,
+    residual: Any = None,
     *,
     stride: Sizes,
     padding: Pairs,
@@ -70,6 +72,8 @@ def refusal(
     data_format: str = "channels_first",
     activation: str | None = None,
 ) -> str | None:
+    if scale is not None or residual is not None:
+        return "scale or residual"
     if data_format not in ("channels_first", "channels_last"):
         return f"data_format {data_format}"
     if activation not in ACTIVATIONS:
@@ -90,6 +94,8 @@ def forward(
     x: Any,
     weight: Any,
     bias: Any,
+    scale: Any = None,
+    residual: Any = None,
     *,
     stride: Sizes,
     padding: Pairs,
@@ -110,7 +116,7 @@ def forward(
     return _back(y, data_format), residuals
 
 
-def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
+def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
     x, weight, geometry, data_format, y, activation = residuals
     g = bias_activation.pulled(_first(g, data_format), y, activation)
     xp = raw_namespace(x)
@@ -122,7 +128,7 @@ def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, An
         gradient_into(dx, g, weight, None, geometry, None)
     if g.size and (need[1] or need[2]):
         sums_into(dweight, db, g, x, geometry)
-    return None if dx is None else _back(dx, data_format), dweight, db
+    return None if dx is None else _back(dx, data_format), dweight, db, *(None,) * (len(need) - 3)
 
 
 def forward_into(y: Any, x: Any, weight: Any, bias: Any, geometry: Geometry, activation: str | None) -> None:

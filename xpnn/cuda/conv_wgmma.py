@@ -88,12 +88,13 @@ class Wgmma(Kind):
         gradient: bool,
         scale: Any = None,
         residual: Any = None,
-        **others: Any,
+        moments: Any = None,
     ) -> None:
-        """source, weight packed. others: what may come out of the way of conv_half.py and not out of this one."""
-        if any(x is not None for x in others.values()) or refusal(conv, gradient=gradient) is not None:
-            more = {name: x for name, x in {"scale": scale, "residual": residual, **others}.items() if x is not None}
-            return super()._gather(out, source, weight, bias, conv, activation, gradient=gradient, **more)
+        """source, weight packed."""
+        ends = {"scale": scale, "residual": residual}
+        if refusal(conv, gradient=gradient) is not None or moments is not None:
+            arrays = out, source, weight, bias
+            return super()._gather(*arrays, conv, activation, gradient=gradient, moments=moments, **ends)
         aligned = is_aligned(out, residual)
         plan, image, shape, values = plan_of(self.dtype, conv, activation, gradient=gradient, aligned=aligned)
         maps = {"image": TensorMap(source, image), "weight": TensorMap(weight, shape)}
