@@ -144,8 +144,8 @@ __device__ __forceinline__ float activated(int activation, float x) {
 
 // The way out of a block: tile (BN, BM + 4) in shared memory, rows: where row m goes, -1 for none. N elements move at once.
 // Neighbouring threads store neighbouring elements: along the positions, or with the channels last along the channels.
-template <class T, int BM, int BN, int N>
-__device__ __forceinline__ void write_out(const GatherArguments<T>& a, const float* tile, const long long* rows, int n0) {
+template <class T, int BM, int BN, int N, class A>
+__device__ __forceinline__ void write_out(const A& a, const float* tile, const long long* rows, int n0) {
     constexpr int PITCH = BM + 4;
     const bool last = a.out_channel == 1;
     const int first = int(blockIdx.y) * a.outputs;

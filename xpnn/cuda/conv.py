@@ -10,10 +10,10 @@ from ..namespace.libraries import raw_namespace
 from ..precision import get_precision
 from . import bias_activation, conv_float, conv_half, conv_tf32
 from .arrays import contiguous
-from .conv_shape import ACTIVATIONS, convolution
+from .conv_shape import ACTIVATIONS, Convolution, convolution
 from .dtypes import dtype_name, refuse_dtypes
 
-__all__ = ["backward", "bias_gradient", "family_of", "forward", "refusal", "sizes_of"]
+__all__ = ["backward", "bias_gradient", "family_of", "forward", "refusal", "sizes_of", "way"]
 
 
 def refusal(
@@ -39,9 +39,7 @@ def refusal(
         return "shapes"
     if 0 in x.shape or 0 in weight.shape:
         return "size 0"
-    conv = convolution(
-        x.shape[0], sizes_of(x, data_format), weight.shape, stride, padding, dilation, groups, data_format
-    )
+    conv = _convolution(x, weight, stride, padding, dilation, groups, data_format)
     return refuse_dtypes(x, weight, bias) or conv.refusal()
 
 
@@ -58,9 +56,7 @@ def forward(
     activation: str | None = None,
     need: tuple[bool, ...],
 ) -> tuple[Any, Any]:
-    conv = convolution(
-        x.shape[0], sizes_of(x, data_format), weight.shape, stride, padding, dilation, groups, data_format
-    )
+    conv = _convolution(x, weight, stride, padding, dilation, groups, data_format)
     x, weight = contiguous(x), contiguous(weight)
     bias = None if bias is None else contiguous(bias)
     family = family_of(x)
@@ -68,6 +64,14 @@ def forward(
     if True not in need:
         return y, None
     return y, (x if need[1] else None, weight, x.shape, y if activation is not None else None, activation, conv, family)
+
+
+def way(x: Any, weight: Any, bias: Any = None, *, activation: str | None = None, **options: Any) -> str:
+    """Which kernel computes the forward, and why not another one."""
+    family = family_of(x)
+    if family is conv_float:
+        return "conv_float"
+    return str(family.way(_convolution(x, weight, **options), gradient=False))
 
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
@@ -86,6 +90,19 @@ def family_of(x: Any) -> Any:
         return conv_half.KINDS[dtype]
     precision = get_precision()
     return conv_tf32.KINDS[precision] if precision != "highest" and conv_tf32.fits(x) else conv_float
+
+
+def _convolution(
+    x: Any,
+    weight: Any,
+    stride: tuple[int, ...],
+    padding: Pairs,
+    dilation: tuple[int, ...],
+    groups: int = 1,
+    data_format: str = "channels_first",
+) -> Convolution:
+    sizes = sizes_of(x, data_format)
+    return convolution(x.shape[0], sizes, weight.shape, stride, padding, dilation, groups, data_format)
 
 
 def bias_gradient(dz: Any, last: bool) -> Any:

@@ -30,7 +30,7 @@ from .dtypes import C_TYPES, ITEM_SIZE
 from .launch import launch
 from .plan import Plan
 
-__all__ = ["Kind", "gather_plan", "weight_plan"]
+__all__ = ["TILES", "Kind", "gather_plan", "weight_plan"]
 
 # As in the kernel files; bytes of the sum that a row has in a stage.
 _THREADS, _STEP_BYTES, _STAGES, _TAPS_BYTES = 128, 64, 4, 384 * 20
@@ -46,7 +46,8 @@ class _Tile(NamedTuple):
     wn: int
 
 
-_LARGE, _SMALL, _NARROW = _Tile(128, 64, 32, 64), _Tile(64, 64, 32, 32), _Tile(128, 16, 32, 16)
+# A large, a small and a narrow one.
+TILES = _Tile(128, 64, 32, 64), _Tile(64, 64, 32, 32), _Tile(128, 16, 32, 16)
 
 
 class Kind(NamedTuple):
@@ -87,6 +88,10 @@ class Kind(NamedTuple):
             own = raw_namespace(g).empty(shape, dtype=g.dtype)
             self._gather(own, own_g, next(packed), None, conv, None, gradient=True)
         return own, *(self._weight_gradient(own_g, own_x, conv, weight.shape, bias=db) if dw else (None, None))
+
+    def way(self, conv: Convolution, *, gradient: bool) -> str:
+        """Which kernel computes the forward or the input gradient."""
+        return self.file.removesuffix(".cu")
 
     def instantiations(self) -> Iterator[Plan]:
         """A plan for each kernel of this kind that the plans below can ask for."""
@@ -143,7 +148,7 @@ def gather_plan(
         weight=rows_of_weight if gradient else (conv.filters * conv.taps * own, conv.taps * own, chunk_, own),
         vector=chunk_ if aligned else 1,
     )
-    tile = gather_tile((_LARGE, _SMALL, _NARROW), rows, outputs, conv.groups * phases)
+    tile = gather_tile(TILES, rows, outputs, conv.groups * phases)
     plan = Plan(
         file=kind.file,
         entry=f"conv_gather_tensor<{kind.products}, {tile.bm}, {tile.bn}, {tile.wm}, {tile.wn}>",
