@@ -1,11 +1,10 @@
-// What the convolution kernels share: phases and taps of xpnn/cuda/conv_taps.py, the rows of a block, and the way out.
+// What the convolution kernels share: phases and taps of xpnn/cuda/conv_taps.py, and the rows of a block; the way out is conv_out.cuh.
 //
 // A kernel computes a matrix product whose row m is a target position (n, i_0, i_1, i_2) of a phase, whose column is an output
 // channel, and which is summed over (channel, tap); groups and phases are blocks of their own (blockIdx.y and .z).
 #pragma once
 
-#include "activations.cuh"
-#include "storage.cuh"
+#include "conv_out.cuh"
 
 constexpr int AXES = 3;
 constexpr int THREADS = 128;
@@ -15,14 +14,18 @@ constexpr int MOST_TAPS = 384;
 template <class T>
 struct GatherArguments {
     T* out;
+    float* parts;       // of the shares of a sum: conv_out.cuh; or null
+    unsigned* tickets;
     const T* in;
     const T* weight;
-    const T* bias;  // (groups * outputs), or null
+    const T* scale;     // (groups * outputs), or null
+    const T* bias;      // (groups * outputs), or null
+    const T* residual;  // as out, or null
     long long batch, in_image, out_image;
     int groups, channels, outputs;  // of a group
     int in_channel, out_channel;
     int weight_group, weight_output, weight_channel, weight_tap;
-    int activation, vector;  // 0 none, 1 relu, 2 tanh, 3 sigmoid; whether whole vectors may leave
+    int activation, vector, shares;  // as conv_out.cuh has them
     int source[AXES], target[AXES], kernel[AXES];
     int out_step[AXES], in_step[AXES], shift[AXES], dilation[AXES], divisor[AXES], tap_step[AXES], inverse[AXES], shift_step[AXES];
     int in_stride[AXES], out_stride[AXES];
@@ -131,35 +134,4 @@ template <class A>
 __device__ __forceinline__ bool inside(const A& a, const int (&at)[AXES], const int4& tap) {
     return unsigned(at[0] + tap.x) < unsigned(a.source[0]) && unsigned(at[1] + tap.y) < unsigned(a.source[1]) &&
            unsigned(at[2] + tap.z) < unsigned(a.source[2]);
-}
-
-__device__ __forceinline__ float activated(int activation, float x) {
-    switch (activation) {
-        case 1: return Relu::apply(x);
-        case 2: return Tanh::apply(x);
-        case 3: return Sigmoid::apply(x);
-        default: return x;
-    }
-}
-
-// The way out of a block: tile (BN, BM + 4) in shared memory, rows: where row m goes, -1 for none. N elements move at once.
-// Neighbouring threads store neighbouring elements: along the positions, or with the channels last along the channels.
-template <class T, int BM, int BN, int N, class A>
-__device__ __forceinline__ void write_out(const A& a, const float* tile, const long long* rows, int n0) {
-    constexpr int PITCH = BM + 4;
-    const bool last = a.out_channel == 1;
-    const int first = int(blockIdx.y) * a.outputs;
-#pragma unroll 2
-    for (int e = int(threadIdx.x) * N; e < BM * BN; e += THREADS * N) {
-        const int m = last ? e / BN : e % BM, n = last ? e % BN : e / BM;
-        if (rows[m] < 0 || n0 + n >= a.outputs) continue;
-        Vector<T, N> v;
-#pragma unroll
-        for (int i = 0; i < N; ++i) {
-            const int column = last ? n + i : n, row = last ? m : m + i;
-            const float bias = a.bias == nullptr ? 0.0f : to_float(a.bias[first + n0 + column]);
-            store_float(&v.item[i], activated(a.activation, tile[column * PITCH + row] + bias));
-        }
-        store<T, N>(a.out + rows[m] + (long long)(first + n0 + n) * a.out_channel, v);
-    }
 }

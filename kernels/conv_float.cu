@@ -75,8 +75,9 @@ struct Walk {
     }
 };
 
+// Asks for one block an SM, because without a word ptxas spills on some GPUs to get more.
 template <int BM, int BN, int TM, int TN, bool LAST>
-__global__ void __launch_bounds__(THREADS) conv_gather(const __grid_constant__ GatherArguments<float> a) {
+__global__ void __launch_bounds__(THREADS, 1) conv_gather(const __grid_constant__ GatherArguments<float> a) {
     static_assert(BM / TM * (BN / TN) == THREADS && BM <= THREADS, "a tile for 128 threads");
     extern __shared__ __align__(16) unsigned char memory[];
     auto& room = *reinterpret_cast<Room<BM, BN>*>(memory);
@@ -85,9 +86,9 @@ __global__ void __launch_bounds__(THREADS) conv_gather(const __grid_constant__ G
     auto* sources = rows + BM;                                                      // (BM): where they come from; LAST only
     auto* places = reinterpret_cast<int4*>(sources + BM);                           // (BM): at which position; LAST only
 
-    const int tiles = (a.outputs - 1) / BN + 1, thread = int(threadIdx.x);
-    const long long m0 = (long long)(int(blockIdx.x) / tiles) * BM;
-    const int n0 = int(blockIdx.x) % tiles * BN;
+    const Work work = work_of<BM, BN>(a);
+    const long long m0 = work.m0;
+    const int n0 = work.columns.n0, thread = int(threadIdx.x);
     const Phase phase = phase_of(a, int(blockIdx.z));
     if (m0 >= a.batch * phase.all_places()) return;
     const Row row = Position(phase, m0 + thread % BM).row(a, phase);
@@ -103,11 +104,13 @@ __global__ void __launch_bounds__(THREADS) conv_gather(const __grid_constant__ G
 
     const float* in = a.in + (long long)blockIdx.y * a.channels * a.in_channel;
     const float* weight = a.weight + (long long)blockIdx.y * a.weight_group + (long long)n0 * a.weight_output;
-    const int all_taps = phase.all_taps(), steps = (a.channels * all_taps + BK - 1) / BK;
+    const int all_taps = phase.all_taps();
+    const Steps own_steps((a.channels * all_taps + BK - 1) / BK, work.share, a.shares);
+    const int steps = own_steps.count, start = own_steps.begin * BK;
     const int outer = LAST ? all_taps : a.channels, inner = max(LAST ? a.channels : all_taps, 1);
     const int k = thread % BK;
-    Walk along(k, BK, inner);                             // this thread's index of the sum for b; for a too if LAST
-    Walk across(thread / BM, THREADS / BM, inner);        // its indices for a, otherwise
+    Walk along(start + k, BK, inner);                         // this thread's index of the sum for b; for a too if LAST
+    Walk across(start + thread / BM, THREADS / BM, inner);    // its indices for a, otherwise
 
     const auto fetch = [&](Stage<BM, BN>& s) {
         const bool some = along.outer < outer;
@@ -159,12 +162,8 @@ __global__ void __launch_bounds__(THREADS) conv_gather(const __grid_constant__ G
 #pragma unroll
         for (int j = 0; j < TN; ++j)
             room.tile[place_of<TN, BN>(j, tn) * (BM + 4) + place_of<TM, BM>(i, tm)] = sum[i][j];
-    __syncthreads();
-    if (a.vector) {
-        write_out<float, BM, BN, 4>(a, room.tile, rows, n0);
-    } else {
-        write_out<float, BM, BN, 1>(a, room.tile, rows, n0);
-    }
+    if (a.shares > 1 && !adds_up<BM, BN, THREADS>(a, room.tile, work)) return;
+    finish<float, BM, BN, THREADS, 4>(a, room.tile, rows, work.columns);
 }
 
 // dw (groups * outputs, channels * taps), db (groups * outputs), or parts (gridDim.z, groups * outputs, channels * taps + 1)

@@ -1,6 +1,8 @@
 // conv_halo: convolution of stride 1 in float16 and bfloat16 on tensor cores, summed in float32: forward and input gradient.
 //
-//   out[n, o, k] = act(bias[k] + sum over t, c of in[n, o + lower + reach(t), c] w[k, t, c])    reach(t) >= 0 along each axis
+//   out[n, o, k] = act(scale[k] (sum over t, c of in[n, o + lower + reach(t), c] w[k, t, c]) + bias[k] + residual[n, o, k])
+//
+// reach(t) >= 0 along each axis.
 //
 // A block computes a box of target positions, of one or more images, for BN channels. What all taps see of the input, the box and
 // its halo, is loaded once and stays in shared memory; the weights stream through it. Both are packed (conv_pack.cu) and move in
@@ -21,10 +23,10 @@ struct HaloArguments {
     T* out;
     const T* in;      // (batch, *source, chunks, CHUNK)
     const T* weight;  // (outputs, *kernel, chunks, CHUNK)
-    const T* bias;    // (outputs), or null
+    const T *scale, *bias, *residual;  // (outputs), (outputs), as out, or null
     long long in_image;  // chunks
     int chunks, pitch;   // of a pixel in `in`, and in shared memory
-    int outputs, out_channel, activation, vector;  // as in conv.cuh
+    int outputs, out_channel, activation, vector;  // as in conv_out.cuh
     int source[PLACES], target[PLACES], box[PLACES], halo[PLACES], kernel[PLACES];
     int lower[PLACES];                  // where the halo of target 0 begins
     int first[PLACES], step[PLACES];    // tap j reaches first + j step
@@ -178,11 +180,6 @@ __global__ void __launch_bounds__(THREADS, 1) conv_halo(const __grid_constant__ 
     for (int m0 = 0; m0 < BM; m0 += OUT_ROWS) {
         __syncthreads();
         if (warp * WM / OUT_ROWS * OUT_ROWS == m0) put<OUT_ROWS, MI, NI>(tile, sum, warp * WM - m0, 0);
-        __syncthreads();
-        if (a.vector) {
-            write_out<T, OUT_ROWS, BN, CHUNK<T>>(a, tile, rows + m0, n0);
-        } else {
-            write_out<T, OUT_ROWS, BN, 1>(a, tile, rows + m0, n0);
-        }
+        finish<T, OUT_ROWS, BN, THREADS, CHUNK<T>>(a, tile, rows + m0, {0, n0});
     }
 }

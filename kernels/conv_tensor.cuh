@@ -69,9 +69,9 @@ __global__ void __launch_bounds__(THREADS, 1) conv_gather_tensor(const __grid_co
     auto& taps = *reinterpret_cast<Taps*>(memory + sizeof room);
     auto* rows = reinterpret_cast<long long*>(memory + sizeof room + sizeof taps);  // (BM): where they go, -1 for none
 
-    const int tiles = (a.outputs - 1) / BN + 1, thread = int(threadIdx.x);
-    const long long m0 = (long long)(int(blockIdx.x) / tiles) * BM;
-    const int n0 = int(blockIdx.x) % tiles * BN;
+    const Work work = work_of<BM, BN>(a);
+    const long long m0 = work.m0;
+    const int n0 = work.columns.n0, thread = int(threadIdx.x);
     const Phase phase = phase_of(a, int(blockIdx.z));
     if (m0 >= a.batch * phase.all_places()) return;
     if (thread < BM) {
@@ -94,8 +94,9 @@ __global__ void __launch_bounds__(THREADS, 1) conv_gather_tensor(const __grid_co
         for (int x = 0; x < AXES; ++x) at[i][x] = row.valid ? row.at[x] : -(1 << 30);  // never inside
     }
     const T* weight = a.weight + (long long)blockIdx.y * a.weight_group + (long long)n0 * a.weight_output;
-    const int all = phase.all_taps() * a.channels, steps = (all + CHUNKS - 1) / CHUNKS;
-    int tap = chunk / a.channels, channel = chunk % a.channels;
+    const Steps own_steps((phase.all_taps() * a.channels + CHUNKS - 1) / CHUNKS, work.share, a.shares);
+    const int steps = own_steps.count, start = own_steps.begin * CHUNKS + chunk;
+    int tap = start / a.channels, channel = start % a.channels;
     __syncthreads();
 
     const auto fetch = [&](Stage<T, BM, BN>& s) {
@@ -145,12 +146,8 @@ __global__ void __launch_bounds__(THREADS, 1) conv_gather_tensor(const __grid_co
     }
     __syncthreads();
     put<BM, MI, NI>(room.tile, sum, wm, wn);
-    __syncthreads();
-    if (a.vector) {
-        write_out<T, BM, BN, CHUNK<T>>(a, room.tile, rows, n0);
-    } else {
-        write_out<T, BM, BN, 1>(a, room.tile, rows, n0);
-    }
+    if (a.shares > 1 && !adds_up<BM, BN, THREADS>(a, room.tile, work)) return;
+    finish<T, BM, BN, THREADS, CHUNK<T>>(a, room.tile, rows, work.columns);
 }
 
 // x and dy packed; channels and outputs are those of a group, counted in elements with the padding of x and without that of dy.

@@ -1,4 +1,4 @@
-// All inline PTX of the project: one tiny wrapper an instruction, each with its plain C++ meaning for the kernel emulator
+// All inline PTX of the project but what wgmma.cuh has: one tiny wrapper an instruction, each with its plain C++ meaning for the kernel emulator
 // (XPNN_EMULATED) and, where an older GPU lacks the instruction, a fallback or a compile error that names what it needs.
 //
 // Warp-wide calls (mma_*, ldmatrix_*) are made by all 32 lanes. Below, g = lane / 4 and t = lane % 4. A 32-bit register
@@ -300,7 +300,7 @@ PTX_CALL void mbarrier_arrive(u64* barrier) {  // barrier: shared, (1,)
          asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory"));
 }
 
-// Arrives and announces that `bytes` bytes will come by store_async in this phase.
+// Arrives and announces that `bytes` bytes will come in this phase, by store_async or by TMA.
 PTX_CALL void mbarrier_arrive_expect(u64* barrier, u32 bytes) {  // barrier: shared, (1,)
   PTX_90(emu::mbarrier_arrive(barrier, bytes),
          asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)), "r"(bytes)

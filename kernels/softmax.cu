@@ -19,21 +19,34 @@ struct ForwardArguments {
     int length;
     int span;  // elements of a piece
     int pieces;
+    int spans;  // whether rows come through shared memory
     int stage;
     int log;  // whether y is the logarithm
 };
 
 template <class T, int N, bool ACROSS>
-__global__ void __launch_bounds__(THREADS) softmax_forward(const __grid_constant__ ForwardArguments<T> a) {
+__global__ void __launch_bounds__(THREADS, HELD<N, ACROSS, 3, 0>)
+    softmax_forward(const __grid_constant__ ForwardArguments<T> a) {
     __shared__ Peak room[THREADS];
+    constexpr int ROOM = N == 1 ? Span<T>::ROOM : 1;
+    __shared__ __align__(16) T span[ROOM];
     const Team<N, ACROSS> at(a.inner, a.length, a.span, a.pieces);
     constexpr int ROWS = Team<N, ACROSS>::ROWS;
-    const bool held = a.stage == WHOLE && at.at_once();
     for (long long block = at.first_line() * ROWS; block < a.rows; block += at.line_step() * ROWS) {
         const long long row = block + at.team * ROWS;
         const bool inside = row < a.rows;
-        const int stop = inside ? at.stop : 0;
         const long long begin = inside ? at.begin(row) : 0;
+        const T* x = a.x + begin;
+        T* y = a.y + begin;
+        if constexpr (N == 1) {
+            if (a.spans) {
+                __syncthreads();
+                x = y = Span<T>(at, block, a.rows).bring(span, a.x);
+                __syncthreads();
+            }
+        }
+        const int shift = inside ? at.shift(x) : 0, first = at.first(shift), stop = inside ? at.stop(shift) : 0;
+        const bool held = a.stage == WHOLE && at.at_once(shift);
         Vector<T, N> v[FLIGHT<N>];
         Peak peak[ROWS];
 #pragma unroll
@@ -47,8 +60,8 @@ __global__ void __launch_bounds__(THREADS) softmax_forward(const __grid_constant
                 }
             }
         } else {
-            for (int c = at.first; c < stop; c += FLIGHT<N> * at.step) {
-                at.load_flight(v, a.x + begin, c, stop);
+            for (int c = first; c < stop; c += FLIGHT<N> * at.step) {
+                at.load_flight(v, x, c, stop, minus_infinity());
 #pragma unroll
                 for (int k = 0; k < FLIGHT<N>; ++k) {
                     if (c + k * at.step >= stop) break;
@@ -69,19 +82,24 @@ __global__ void __launch_bounds__(THREADS) softmax_forward(const __grid_constant
             }
         }
         if (a.stage == PIECES) continue;
-        for (int c = at.first; c < stop; c += FLIGHT<N> * at.step) {
-            if (!held) at.load_flight(v, a.x + begin, c, stop);
+        for (int c = first; c < stop; c += FLIGHT<N> * at.step) {
+            if (!held) at.load_flight(v, x, c, stop, minus_infinity());
 #pragma unroll
             for (int k = 0; k < FLIGHT<N>; ++k) {
                 if (c + k * at.step >= stop) break;
 #pragma unroll
                 for (int i = 0; i < N; ++i) {
                     const int r = ACROSS ? i : 0;
-                    const float x = to_float(v[k].item[i]) - peak[r].max;
-                    store_float(&v[k].item[i], a.log ? x - last[r] : expf(x) * last[r]);
+                    const float d = to_float(v[k].item[i]) - peak[r].max;
+                    store_float(&v[k].item[i], a.log ? d - last[r] : expf(d) * last[r]);
                 }
-                store<T, N>(a.y + begin + (c + k * at.step) * a.inner, v[k]);
+                at.write(y, c + k * at.step, v[k]);
             }
+        }
+        if constexpr (N == 1) {
+            if (!a.spans) continue;
+            __syncthreads();
+            Span<T>(at, block, a.rows).take(a.y, span);
         }
     }
 }
@@ -97,22 +115,36 @@ struct BackwardArguments {
     int length;
     int span;  // elements of a piece
     int pieces;
+    int spans;  // whether rows come through shared memory
     int stage;
     int log;  // whether y is the logarithm
 };
 
-// Four blocks: left alone, the compiler saves registers for a fifth one and spills on some targets.
 template <class T, int N, bool ACROSS>
-__global__ void __launch_bounds__(THREADS, 4) softmax_backward(const __grid_constant__ BackwardArguments<T> a) {
+__global__ void __launch_bounds__(THREADS, HELD<N, ACROSS, 2, 4>)
+    softmax_backward(const __grid_constant__ BackwardArguments<T> a) {
     __shared__ Sum room[THREADS];
+    constexpr int ROOM = N == 1 ? Span<T>::ROOM : 1;
+    __shared__ __align__(16) T span[2][ROOM];
     const Team<N, ACROSS> at(a.inner, a.length, a.span, a.pieces);
     constexpr int ROWS = Team<N, ACROSS>::ROWS;
-    const bool held = a.stage == WHOLE && at.at_once();
     for (long long block = at.first_line() * ROWS; block < a.rows; block += at.line_step() * ROWS) {
         const long long row = block + at.team * ROWS;
         const bool inside = row < a.rows;
-        const int stop = inside ? at.stop : 0;
         const long long begin = inside ? at.begin(row) : 0;
+        const T *slope = a.g + begin, *value = a.y + begin;
+        T* dx = a.dx + begin;
+        if constexpr (N == 1) {
+            if (a.spans) {
+                const Span<T> rows(at, block, a.rows);
+                __syncthreads();
+                slope = dx = rows.bring(span[0], a.g);
+                value = rows.bring(span[1], a.y);
+                __syncthreads();
+            }
+        }
+        const int shift = inside ? at.shift(dx) : 0, first = at.first(shift), stop = inside ? at.stop(shift) : 0;
+        const bool held = a.stage == WHOLE && at.at_once(shift);
         Vector<T, N> g[FLIGHT<N>], y[FLIGHT<N>];
         Sum sum[ROWS];
 #pragma unroll
@@ -123,9 +155,9 @@ __global__ void __launch_bounds__(THREADS, 4) softmax_backward(const __grid_cons
                 for (int i = 0; i < ROWS; ++i) sum[i].sum += a.parts[(row + i) * a.pieces + p];
             }
         } else {
-            for (int c = at.first; c < stop; c += FLIGHT<N> * at.step) {
-                at.load_flight(g, a.g + begin, c, stop);
-                if (held || !a.log) at.load_flight(y, a.y + begin, c, stop);
+            for (int c = first; c < stop; c += FLIGHT<N> * at.step) {
+                at.load_flight(g, slope, c, stop);
+                if (held || !a.log) at.load_flight(y, value, c, stop);
 #pragma unroll
                 for (int k = 0; k < FLIGHT<N>; ++k) {
                     if (c + k * at.step >= stop) break;
@@ -143,10 +175,10 @@ __global__ void __launch_bounds__(THREADS, 4) softmax_backward(const __grid_cons
             if (a.stage == PIECES && inside && at.member == 0) a.parts[(row + i) * a.pieces + at.piece] = sum[i].sum;
         }
         if (a.stage == PIECES) continue;
-        for (int c = at.first; c < stop; c += FLIGHT<N> * at.step) {
+        for (int c = first; c < stop; c += FLIGHT<N> * at.step) {
             if (!held) {
-                at.load_flight(g, a.g + begin, c, stop);
-                at.load_flight(y, a.y + begin, c, stop);
+                at.load_flight(g, slope, c, stop);
+                at.load_flight(y, value, c, stop);
             }
 #pragma unroll
             for (int k = 0; k < FLIGHT<N>; ++k) {
@@ -156,8 +188,13 @@ __global__ void __launch_bounds__(THREADS, 4) softmax_backward(const __grid_cons
                     const float s = sum[ACROSS ? i : 0].sum, gi = to_float(g[k].item[i]), yi = to_float(y[k].item[i]);
                     store_float(&g[k].item[i], a.log ? gi - expf(yi) * s : yi * (gi - s));
                 }
-                store<T, N>(a.dx + begin + (c + k * at.step) * a.inner, g[k]);
+                at.write(dx, c + k * at.step, g[k]);
             }
+        }
+        if constexpr (N == 1) {
+            if (!a.spans) continue;
+            __syncthreads();
+            Span<T>(at, block, a.rows).take(a.dx, span[0]);
         }
     }
 }

@@ -90,10 +90,15 @@ struct Target {
 
     __device__ __forceinline__ float weight_of(int c) const { return weight == nullptr ? 1.0f : to_float(weight[c]); }
 
-    // q_c without what the label adds.
-    __device__ __forceinline__ float share(int c, long long place) const {
-        const float given = shares == nullptr ? 0.0f : to_float(shares[place]) * (1.0f - smoothing);
-        return weight_of(c) * (given + smoothing / float(length));
+    // q_c without what the label adds; given: the share, 0 of a label.
+    __device__ __forceinline__ float share(int c, float given) const {
+        return weight_of(c) * (given * (1.0f - smoothing) + smoothing / float(length));
+    }
+
+    // The shares at element c of the row that begins there.
+    template <int N, bool ACROSS>
+    __device__ __forceinline__ Vector<T, N> given(const Team<N, ACROSS>& at, long long begin, int c) const {
+        return shares == nullptr ? Vector<T, N>{} : at.read(shares + begin, c, 0.0f);
     }
 
     // What the label adds to q at its class, and by how much its row counts in the mean.
@@ -134,6 +139,7 @@ struct ForwardArguments {
     int length;
     int span;  // elements of a piece
     int pieces;
+    int spans;  // whether rows come through shared memory
     int stage;
     int reduction;
     float smoothing;
@@ -141,10 +147,10 @@ struct ForwardArguments {
 
 template <class T>
 __device__ __forceinline__ Total row_loss(const ForwardArguments<T>& a, const Target<T>& target, const Cross& of,
-                                          long long row, long long begin) {
+                                          long long row, const T* x_row) {
     const int label = target.label(row);
     const float hit = target.hit(label);
-    const float x = label >= 0 ? to_float(a.x[begin + label * a.inner]) - of.max : 0.0f;
+    const float x = label >= 0 ? to_float(x_row[label * a.inner]) - of.max : 0.0f;
     const float mass = of.mass + hit, log_sum = logf(of.sum);
     const float loss = label == IGNORED ? 0.0f : mass * log_sum - (of.dot + hit * x);
     if (a.kept != nullptr) {
@@ -157,9 +163,12 @@ __device__ __forceinline__ Total row_loss(const ForwardArguments<T>& a, const Ta
 }
 
 template <class T, int N, bool ACROSS>
-__global__ void __launch_bounds__(THREADS) softmax_cross_entropy_forward(const __grid_constant__ ForwardArguments<T> a) {
+__global__ void __launch_bounds__(THREADS, HELD<N, ACROSS, 2, 0>)
+    softmax_cross_entropy_forward(const __grid_constant__ ForwardArguments<T> a) {
     __shared__ Cross room[THREADS];
     __shared__ Total totals[THREADS];
+    constexpr int ROOM = N == 1 ? Span<T>::ROOM : 1;
+    __shared__ __align__(16) T span[ROOM];
     constexpr int ROWS = Team<N, ACROSS>::ROWS;
     const Team<N, ACROSS> at(a.inner, a.length, a.span, a.stage == REST ? 1 : a.pieces);  // the rest: one block for all rows
     const Target<T> target{a.shares, a.labels, a.long_labels, a.weight, a.ignore_index, a.length, a.smoothing};
@@ -169,6 +178,14 @@ __global__ void __launch_bounds__(THREADS) softmax_cross_entropy_forward(const _
         const long long row = block + at.team * ROWS;
         const bool inside = row < a.rows;
         const long long begin = inside ? at.begin(row) : 0;
+        const T* x = a.x + begin;
+        if constexpr (N == 1) {
+            if (a.spans) {
+                __syncthreads();
+                x = Span<T>(at, block, a.rows).bring(span, a.x);
+                __syncthreads();
+            }
+        }
         Cross of[ROWS];
 #pragma unroll
         for (int i = 0; i < ROWS; ++i) of[i] = Cross::none();
@@ -181,23 +198,25 @@ __global__ void __launch_bounds__(THREADS) softmax_cross_entropy_forward(const _
                 }
             }
         } else {
-            const int stop = inside ? at.stop : 0;
-            for (int c = at.first; c < stop; c += FLIGHT<N> * at.step) {
+            const int shift = inside ? at.shift(x) : 0, first = at.first(shift), stop = inside ? at.stop(shift) : 0;
+            for (int c = first; c < stop; c += FLIGHT<N> * at.step) {
                 Vector<T, N> v[FLIGHT<N>];
-                at.load_flight(v, a.x + begin, c, stop);
+                at.load_flight(v, x, c, stop, minus_infinity());
 #pragma unroll
                 for (int k = 0; k < FLIGHT<N>; ++k) {
                     const int here = c + k * at.step;
                     if (here >= stop) break;
+                    if (!spread) {
+#pragma unroll
+                        for (int i = 0; i < N; ++i) of[ACROSS ? i : 0].add(to_float(v[k].item[i]));
+                        continue;
+                    }
+                    const Vector<T, N> given = target.given(at, begin, here);
 #pragma unroll
                     for (int i = 0; i < N; ++i) {
-                        const float x = to_float(v[k].item[i]);
-                        if (!spread) {
-                            of[ACROSS ? i : 0].add(x);
-                        } else {
-                            const long long place = begin + here * a.inner + i;
-                            of[ACROSS ? i : 0].add(x, target.share(ACROSS ? here : here + i, place));
-                        }
+                        if (!at.has(here, i)) continue;
+                        const float share = target.share(ACROSS ? here : here + i, to_float(given.item[i]));
+                        of[ACROSS ? i : 0].add(to_float(v[k].item[i]), share);
                     }
                 }
             }
@@ -213,7 +232,7 @@ __global__ void __launch_bounds__(THREADS) softmax_cross_entropy_forward(const _
                 part[2] = of[i].dot;
                 part[3] = of[i].mass;
             } else {
-                total.merge(row_loss(a, target, of[i], row + i, begin + i));
+                total.merge(row_loss(a, target, of[i], row + i, x + i));
             }
         }
     }
@@ -265,6 +284,7 @@ struct BackwardArguments {
     int length;
     int span;  // elements of a piece
     int pieces;
+    int spans;  // whether rows come through shared memory
     int reduction;
     float smoothing;
 };
@@ -288,34 +308,55 @@ struct Slope {
     }
 };
 
-// Four blocks, as of softmax_backward.
 template <class T, int N, bool ACROSS>
-__global__ void __launch_bounds__(THREADS, 4) softmax_cross_entropy_backward(const __grid_constant__ BackwardArguments<T> a) {
+__global__ void __launch_bounds__(THREADS, HELD<N, ACROSS, 2, ACROSS ? 3 : 4>)
+    softmax_cross_entropy_backward(const __grid_constant__ BackwardArguments<T> a) {
+    constexpr int ROOM = N == 1 ? Span<T>::ROOM : 1;
+    __shared__ __align__(16) T span[ROOM];
     constexpr int ROWS = Team<N, ACROSS>::ROWS;
     const Team<N, ACROSS> at(a.inner, a.length, a.span, a.pieces);
     const Target<T> target{a.shares, a.labels, a.long_labels, a.weight, a.ignore_index, a.length, a.smoothing};
     const bool spread = target.spread();
-    for (long long row = (at.first_line() + at.team) * ROWS; row < a.rows; row += at.line_step() * ROWS) {
-        const long long begin = at.begin(row);
-        Slope slope[ROWS];
+    for (long long block = at.first_line() * ROWS; block < a.rows; block += at.line_step() * ROWS) {
+        const long long row = block + at.team * ROWS;
+        const bool inside = row < a.rows;
+        const long long begin = inside ? at.begin(row) : 0;
+        const T* x = a.x + begin;
+        T* dx = a.dx + begin;
+        if constexpr (N == 1) {
+            if (a.spans) {
+                __syncthreads();
+                x = dx = Span<T>(at, block, a.rows).bring(span, a.x);
+                __syncthreads();
+            }
+        }
+        const int shift = inside ? at.shift(x) : 0, stop = inside ? at.stop(shift) : 0;
+        Slope slope[ROWS] = {};
 #pragma unroll
-        for (int i = 0; i < ROWS; ++i) slope[i] = Slope::of(a, target, row + i);
-        for (int c = at.first; c < at.stop; c += FLIGHT<N> * at.step) {
+        for (int i = 0; i < ROWS; ++i) {
+            if (inside) slope[i] = Slope::of(a, target, row + i);
+        }
+        for (int c = at.first(shift); c < stop; c += FLIGHT<N> * at.step) {
             Vector<T, N> v[FLIGHT<N>];
-            at.load_flight(v, a.x + begin, c, at.stop);
+            at.load_flight(v, x, c, stop);
 #pragma unroll
             for (int k = 0; k < FLIGHT<N>; ++k) {
                 const int here = c + k * at.step;
-                if (here >= at.stop) break;
-                const long long place = begin + here * a.inner;
+                if (here >= stop) break;
+                const Vector<T, N> given = target.given(at, begin, here);
 #pragma unroll
                 for (int i = 0; i < N; ++i) {
                     const int own = ACROSS ? here : here + i;
-                    const float share = spread ? target.share(own, place + i) : 0.0f;
+                    const float share = spread && at.has(here, i) ? target.share(own, to_float(given.item[i])) : 0.0f;
                     store_float(&v[k].item[i], slope[ACROSS ? i : 0].at(to_float(v[k].item[i]), own, share));
                 }
-                store<T, N>(a.dx + place, v[k]);
+                at.write(dx, here, v[k]);
             }
+        }
+        if constexpr (N == 1) {
+            if (!a.spans) continue;
+            __syncthreads();
+            Span<T>(at, block, a.rows).take(a.dx, span);
         }
     }
 }

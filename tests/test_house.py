@@ -23,6 +23,7 @@ FLOORS = [
     {"backend", "config"},
     {"gradients", "primitive", "random"},
     {"cpu", "cuda"},
+    {"compiled"},
     {"ops"},
     {"init", "losses", "metrics", "nn"},
     {"optim", "data"},
@@ -35,7 +36,7 @@ FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 # Layer code is written in functions of the standard only: arrays bring their library with them.
 LAYERS = ("xpnn/nn/", "xpnn/ops/", "xpnn/losses/", "xpnn/namespace/rules/")
 ARRAY_LIBRARIES = {"numpy", "cupy", "scipy", "torch", "jax", "array_api_compat", "array_api_strict", "array_api_extra"}
-HEAVY = {"cupy", "matplotlib", "sklearn", "tqdm", "scipy", "safetensors", "pandas", "torch"}
+HEAVY = {"cupy", "matplotlib", "sklearn", "tqdm", "scipy", "safetensors", "numba", "pandas", "threadpoolctl", "torch"}
 
 
 def sources(*folders: str, kinds: tuple[str, ...] = (".py",)) -> list[str]:
@@ -82,6 +83,12 @@ def test_imports_go_downwards_only(file: str) -> None:
 def test_cupy_is_imported_in_two_places_only(file: str) -> None:
     if file != "xpnn/backend.py" and not file.startswith("xpnn/cuda/"):
         assert [name for _, name in imports(file) if "cupy" in name.split(".")] == []
+
+
+@pytest.mark.parametrize("file", sources("xpnn"))
+def test_numba_is_imported_by_loops_only(file: str) -> None:
+    if not (file.startswith("xpnn/compiled/") and (file.endswith(("_loops.py", "/float32.py")))):
+        assert [name for _, name in imports(file) if name.startswith("numba")] == []
 
 
 @pytest.mark.parametrize("file", [file for file in sources("xpnn") if file.startswith(LAYERS)])

@@ -142,7 +142,7 @@ ALL = {
     "normal": {"std": 0.3},
     "trunc_normal": {"std": 0.3},
     "orthogonal": {},
-    "constant": {"value": 0.1},
+    "constant": {"val": 0.1},
     **SCALED,
 }
 

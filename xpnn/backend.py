@@ -141,7 +141,7 @@ def cupy_version() -> str | None:
 def parse(name: str) -> str:
     """The one spelling of a name: "auto", "cpu" or "gpu:N"; no device is asked whether it is there."""
     if not isinstance(name, str):
-        raise TypeError(f"backend must be a string, one of {NAMES}, got {type(name).__name__}")
+        raise TypeError(f"backend, and so a device, must be a string, one of {NAMES}, got {type(name).__name__}")
     if name in ("auto", "cpu"):
         return name
     if name == "numpy":
@@ -325,7 +325,7 @@ def to_numpy(x: Any) -> numpy.ndarray[Any, Any]:
         y = numpy.asarray(x.get() if device_of(x) != "cpu" else x)
     except ValueError as error:
         raise ValueError(f"x must be an array, a number or evenly nested lists of numbers: {error}") from None
-    if y.dtype.kind not in "biufc":
+    if y.dtype.kind not in "biufc" and y.dtype.name != "bfloat16":
         raise TypeError(f"x must hold numbers, got {type(x).__name__} with dtype {y.dtype}")
     return y
 

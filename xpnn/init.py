@@ -27,10 +27,10 @@ class Where(TypedDict, total=False):
     device: Any
 
 
-def constant(key: Key | None, shape: Shape, value: float, **where: Unpack[Where]) -> Any:
-    """`value` everywhere; the key is not used. -> `shape`"""
+def constant(key: Key | None, shape: Shape, val: float, **where: Unpack[Where]) -> Any:
+    """`val` everywhere; the key is not used. -> `shape`"""
     with place(where.get("xp"), where.get("device")) as (xp, device):
-        return xp.full(shape_of(shape)[0], value, dtype=float_dtype(xp, where.get("dtype")), device=device)
+        return xp.full(shape_of(shape)[0], val, dtype=float_dtype(xp, where.get("dtype")), device=device)
 
 
 def zeros(key: Key | None, shape: Shape, **where: Unpack[Where]) -> Any:

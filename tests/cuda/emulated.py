@@ -14,9 +14,11 @@ import pytest
 
 from tests.emulator import SCHEDULES, EmulatorError, EmulatorUnavailableError, Kernel, Schedule, build
 from tests.emulator.build import compiler
+from tests.emulator.tensor_map import plain
 from xpnn.cuda.arguments import Arguments, Pointers
 from xpnn.cuda.launch import executing
 from xpnn.cuda.plan import Plan
+from xpnn.cuda.tensor_map import TensorMap
 from xpnn.optim import Optimizer, clipping
 from xpnn.primitive import Primitive
 
@@ -81,7 +83,8 @@ class Emulator:
         for name, place in {**copied, **{own.name: own.copy.ctypes.data for own in pointing}}.items():
             field, index = re.fullmatch(r"(\w+)(?:\[(\d+)\])?", name).groups()
             if index is None:
-                record[field] = place
+                of_map = arguments.layout.kinds[field].map
+                record[field] = _described(arguments.values[field], place) if of_map else place
             elif field not in tables:
                 record[field][int(index)] = place
         kernel.launch_packed(
@@ -99,6 +102,14 @@ class Emulator:
         for own in pointing:
             own.check(plan.entry, written=False)
         return list(guarded.values())
+
+
+def _described(tensor_map: TensorMap, place: int) -> Any:
+    """What the emulator finds where a GPU finds the driver's map."""
+    _, *shape = tensor_map.shape
+    sizes, strides, box, steps, lower, upper = shape
+    item = tensor_map.shape.item
+    return plain(place, item, sizes, strides, box, steps=steps, lower=lower, upper=upper)
 
 
 def _poisoned(shape: Any, dtype: Any) -> Any:

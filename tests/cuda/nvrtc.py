@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["CompileError", "Kernel", "compile_kernels", "needs_nvrtc", "version"]
+__all__ = ["CompileError", "Kernel", "compile_kernels", "compile_log", "needs_nvrtc", "version"]
 
 # CuPy's own, apart from -I and -arch.
 OPTIONS = ("--std=c++17", "--device-as-default-execution-space", "-ftz=true", "--ptxas-options=-v")
@@ -80,6 +80,13 @@ def _call(name: str, *args: object) -> None:
 
 def compile_kernels(source: str, entries: Sequence[str], arch: str, *options: str) -> tuple[dict[str, Kernel], float]:
     """(each entry's Kernel, seconds) of one program for one architecture ("sm_90a"); CompileError holds the log."""
+    log, names, seconds = compile_log(source, entries, arch, *options)
+    kernels = _parsed(log)
+    return {entry: kernels[name] for entry, name in names.items()}, seconds
+
+
+def compile_log(source: str, entries: Sequence[str], arch: str, *options: str) -> tuple[str, dict[str, str], float]:
+    """(all that the compiler said, the mangled name of each entry, seconds)."""
     wheels = found()
     assert wheels is not None
     program = ctypes.c_void_p()
@@ -96,8 +103,7 @@ def compile_kernels(source: str, entries: Sequence[str], arch: str, *options: st
         log = _log(program)
         if failed:
             raise CompileError(log)
-        kernels = _parsed(log)
-        return {entry: kernels[_lowered(program, entry)] for entry in entries}, seconds
+        return log, {entry: _lowered(program, entry) for entry in entries}, seconds
     finally:
         _call("nvrtcDestroyProgram", ctypes.byref(program))
 

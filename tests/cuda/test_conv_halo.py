@@ -288,5 +288,5 @@ def test_explain_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             "conv: cuda.conv (conv_float)"
         ]
         monkeypatch.setenv("XPNN_CONV", "winograd")
-        with pytest.raises(ValueError, match="XPNN_CONV: expected one of auto, gather, halo, got 'winograd'"):
+        with pytest.raises(ValueError, match="XPNN_CONV: expected one of auto, gather, halo, wgmma, got 'winograd'"):
             ops.conv2d(x, weight)

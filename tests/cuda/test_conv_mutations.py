@@ -28,7 +28,7 @@ EPILOGUE_BARRIER = "    __syncthreads();\n#pragma unroll\n    for (int i = 0; i 
 FAULTS = [
     ("", "float32", "strided", "(at - first * a.dilation[x])", "(at + first * a.dilation[x])"),
     ("", "float32", "plain", "unsigned(at[2] + tap.z) <", "unsigned(at[2] + tap.z) <="),
-    ("", "float32", "plain", "n0 + n >= a.outputs", "n0 + n > a.outputs"),
+    ("", "float32", "plain", "columns.n0 + n >= a.outputs", "columns.n0 + n > a.outputs"),
     ("", "float32", "plain", "if (++i[0] < p.places[0])", "if (++i[0] <= p.places[0])"),
     ("conv_gather(", "float32", "plain", "copy_async_wait<STAGES - 2>", "copy_async_wait<STAGES - 1>"),
     ("conv_gather(", "float32", "plain", "__syncthreads();\n        if (s +", "if (s +"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 from typing import Any
 
+import array_api_compat.numpy
 import ml_dtypes
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from tests.emulator import SCHEDULES
 from xpnn import ops
 from xpnn.cuda import log_softmax, softmax
+from xpnn.cuda.launch import launch
 from xpnn.cuda.softmax_tiling import Rows, tiling
 from xpnn.primitive import Primitive
 from xpnn.testing import check_primitive
@@ -28,6 +31,7 @@ FORMS = {"softmax": softmax, "log_softmax": log_softmax}
 SHAPES = [
     ((1,), 0), ((3, 1), 1), ((5, 4), 1), ((5, 5), 1), ((7, 7), 1), ((9, 8), -1), ((9, 9), -1), ((33, 16), -1), ((2, 1024), 1),
     ((2, 1025), 1), ((3, 2047), 1), ((2, 2048), 1), ((2, 2052), 1), ((2, 9001), 1), ((300, 3), 1), ((1, 32772), 1), ((33000,), 0),
+    ((9, 257), 1), ((3, 2045), 1), ((3, 2046), 1),
     ((2, 1, 3), 1), ((2, 3, 2), 1), ((3, 5, 31), 1), ((1, 5, 32), 1), ((2, 65, 33), 1), ((3, 3, 4), 1), ((2, 9, 36), 1),
     ((5, 4, 3), 0), ((2, 3, 5, 4), -2), ((8000, 3), 0), ((8200, 4), 0), ((0, 3), 1), ((3, 4, 0), 1),
 ]  # fmt: skip
@@ -74,7 +78,7 @@ def test_it_agrees_with_the_reference(emulator: Emulator, name: str) -> None:
 
 @both
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("shape", "axis"), [((3, 272), 1), ((5, 7), 1), ((2, 5, 12), 1)])
+@pytest.mark.parametrize(("shape", "axis"), [((3, 272), 1), ((5, 7), 1), ((2, 5, 12), 1), ((2, 5, 16), 1)])
 def test_it_is_as_near_to_float64_as_the_dtype_allows(
     emulator: Emulator, name: str, dtype: str, shape: tuple[int, ...], axis: int
 ) -> None:
@@ -135,6 +139,55 @@ def test_rows_in_pieces_have_the_same_bits_under_every_schedule(monkeypatch: pyt
         np.testing.assert_allclose(found, expected, rtol=3e-5, atol=1e-6)
 
 
+@both
+@pytest.mark.parametrize("length", [511, 513, 4089, 4090, 4097, 33003])
+def test_rows_of_16_bits_that_begin_anywhere(emulator: Emulator, name: str, length: int) -> None:
+    """As long as goes through shared memory, as a block brings at once from wherever the row begins, longer, in pieces."""
+    rows = 9 if length < 5000 else 2
+    x, g = random("float16", (rows, length)), random("float16", (rows, length), seed=1)
+    y, residuals = FORMS[name].forward(x, need=(True,))
+    (dx,) = FORMS[name].backward(residuals, g, (True,))
+    assert {"__half, 1," in plan.entry for plan in emulator.launched} == {length < 512}
+    for found, expected in zip((y, dx), exact(name, x, g, 1), strict=True):
+        error = np.abs(np.asarray(found, np.float64) - expected).max()
+        assert error <= 2 * ROUNDING["float16"] * np.abs(expected).max()
+
+
+@both
+@pytest.mark.parametrize("shape", [(300, 10), (70, 16), (5, 301), (2, 9000)])
+@pytest.mark.parametrize("start", [1, 3])
+def test_arrays_that_begin_alike_move_as_vectors(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, name: str, shape: tuple[int, ...], start: int
+) -> None:
+    def beside(x: Any) -> Any:
+        return np.full(x.size + start, np.nan, x.dtype)[start:].reshape(x.shape)
+
+    monkeypatch.setattr(array_api_compat.numpy, "empty_like", beside)
+    x, g = beside(np.zeros(shape, np.float32)), beside(np.zeros(shape, np.float32))
+    x[...], g[...] = random("float32", shape), random("float32", shape, seed=1)
+    y, residuals = FORMS[name].forward(x, need=(True,))
+    (dx,) = FORMS[name].backward(residuals, g, (True,))
+    assert {"<float, 1," in plan.entry for plan in emulator.launched} == {shape[1] == 10}
+    for found, expected in zip((y, dx), exact(name, x, g, 1), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=3e-5, atol=1e-6)
+
+
+@both
+@pytest.mark.parametrize("shape", [(150, 10), (7, 513)])
+def test_a_block_takes_tiles_one_after_another(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, name: str, shape: tuple[int, ...]
+) -> None:
+    """As it does where there are more of them than blocks fill a GPU."""
+    x, g = random("float32", shape), random("float32", shape, seed=1)
+    monkeypatch.setattr(
+        softmax, "launch", lambda plan, values: launch(dataclasses.replace(plan, grid=(1, 1, 1)), values)
+    )
+    y, residuals = FORMS[name].forward(x, need=(True,))
+    (dx,) = FORMS[name].backward(residuals, g, (True,))
+    for found, expected in zip((y, dx), exact(name, x, g, 1), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=3e-5, atol=1e-6)
+
+
 def test_badly_aligned_arrays_take_the_kernel_of_single_elements(emulator: Emulator) -> None:
     room = np.zeros(8 * 8 + 1, np.float32)
     x = room[1:].reshape(8, 8)
@@ -163,6 +216,7 @@ def test_no_plan_chooses_a_kernel_that_is_not_listed() -> None:
         assert len(forward) == len(backward) <= 2
         tiles = tiling(rows, aligned=aligned)
         assert tiles.block[0] * tiles.block[1] == 256 and tiles.grid[0] <= 2048
+        assert not tiles.spans or tiles.block[1] * rows.length <= 1024
         assert (tiles.pieces - 1) * tiles.span < rows.length <= tiles.pieces * tiles.span
 
 
@@ -176,6 +230,10 @@ def test_no_plan_chooses_a_kernel_that_is_not_listed() -> None:
         (Rows("float32", 8, 21, 512 * 512), (16, 16, 1), 2048),  # neighbours are columns
         (Rows("float32", 1, 10**6, 8), (2, 128, 1), 489),
         (Rows("float16", 512, 50256, 1), (256, 1, 1), 512),
+        (Rows("float16", 512, 50257, 1), (256, 1, 1), 512),
+        (Rows("float32", 64, 509, 1), (64, 4, 1), 16),  # with room before the first element
+        (Rows("float32", 64, 510, 1), (128, 2, 1), 32),
+        (Rows("float16", 8, 21, 512 * 512), (16, 16, 1), 2048),  # 8 columns a thread
     ],
 )  # fmt: skip
 def test_how_rows_are_shared(rows: Rows, block: tuple[int, ...], grid: int) -> None:

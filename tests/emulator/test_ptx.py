@@ -1,4 +1,4 @@
-"""kernels/ptx.cuh compiles for the oldest, a middle and a new target; what a target lacks is refused in words."""
+"""kernels/ptx.cuh and wgmma.cuh compile for the oldest, a middle and a new target; what a target lacks is refused in words."""
 
 from __future__ import annotations
 
@@ -33,6 +33,10 @@ def test_compiles(tmp_path: Path, arch: str) -> None:
     _compile(tmp_path, arch)
 
 
-def test_what_a_target_lacks_is_refused_in_words(tmp_path: Path) -> None:
-    with pytest.raises(CompileError, match=r"this_ptx_wrapper_needs_compute_capability_9_0"):
-        _compile(tmp_path, "sm_80", "-DFORCE_SM90")
+@pytest.mark.parametrize(
+    ("arch", "define", "missing"),
+    [("sm_80", "FORCE_SM90", "compute_capability_9_0"), ("sm_90", "FORCE_SM90A", "sm_90a")],
+)
+def test_what_a_target_lacks_is_refused_in_words(tmp_path: Path, arch: str, define: str, missing: str) -> None:
+    with pytest.raises(CompileError, match=f"this_ptx_wrapper_needs_{missing}"):
+        _compile(tmp_path, arch, f"-D{define}")

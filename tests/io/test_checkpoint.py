@@ -48,7 +48,9 @@ SCHEDULES: dict[str, Callable[[Any], Any]] = {
     "PolynomialLR": lambda o: optim.PolynomialLR(o, 20),
     "CosineAnnealingLR": lambda o: optim.CosineAnnealingLR(o, 20),
     "CosineAnnealingWarmRestarts": lambda o: optim.CosineAnnealingWarmRestarts(o, 3, 2),
-    "OneCycleLR": lambda o: optim.OneCycleLR(o, 0.1, 24),
+    "OneCycleLR": lambda o: optim.OneCycleLR(
+        o, 0.1, 24, cycle_momentum=not isinstance(o, optim.Adagrad | optim.Adadelta)
+    ),
     "SequentialLR": lambda o: optim.SequentialLR(o, [optim.LinearLR(o), optim.ExponentialLR(o, 0.8)], [4]),
     "ChainedScheduler": lambda o: optim.ChainedScheduler([optim.LinearLR(o), optim.ExponentialLR(o, 0.8)]),
     "ReduceLROnPlateau": lambda o: optim.ReduceLROnPlateau(o, patience=0, threshold=10.0, threshold_mode="abs"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections import OrderedDict
 from typing import Any
 
 import numpy as np
@@ -246,6 +247,17 @@ def test_lists_dicts_and_names() -> None:
     ours = from_torch(theirs)
     assert list(ours.state_dict()) == list(theirs.state_dict())
     assert list(to_torch(ours).state_dict()) == list(theirs.state_dict())
+    named = torch.nn.Sequential(
+        OrderedDict(first=torch.nn.Linear(2, 2), act=torch.nn.ReLU(), last=torch.nn.Linear(2, 1))
+    )
+    ours = from_torch(named[:1] + named[1:])
+    assert list(ours.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    for theirs in (named, named[1:]):
+        ours = from_torch(theirs)
+        assert list(ours.state_dict()) == list(theirs.state_dict()) == list(to_torch(ours).state_dict())
+        np.testing.assert_allclose(
+            ours(np.ones((1, 2), np.float32)), theirs(torch.ones(1, 2)).detach(), rtol=1e-6, atol=1e-7
+        )
 
 
 class Block(torch.nn.Sequential):

@@ -1,41 +1,103 @@
-"""Constructors: the names, the order and the defaults of torch's, for every layer that torch has too."""
+"""Constructors and calls: the names, the order and the defaults of torch's, for every layer and loss that torch has too.
+
+What differs stands in the tables below with its reason, and nothing stands there that does not differ.
+"""
 
 from __future__ import annotations
 
 import inspect
+import typing
 from typing import Any
 
 import numpy as np
 import pytest
 
 from xpnn import nn
-from xpnn.nn import activation
 
 torch = pytest.importorskip("torch", reason="the reference is torch")
 
-# What torch has and xpnn leaves out or does its own way.
-_LEFT_OUT: dict[str, set[str]] = {
-    "Softmax": {"dim"},  # without a dim torch warns, and chooses one by the number of axes
-    "Softmin": {"dim"},
-    "LogSoftmax": {"dim"},
-}
+Parameters = dict[str, Any]  # inspect.Parameter by name
+
+# Arguments of torch that make no sense here.
 _DEPRECATED = {"size_average", "reduce", "min_value", "max_value"}
-_SHARED = sorted(name for name in activation.__all__ if hasattr(torch.nn, name))
+# Arguments that xpnn adds: for all layers by name alone, and behind those of torch.
+_EXTRAS = {
+    "data_format": "channels may come last",
+    "reset_after": "the older form of the GRU",
+}
+# Defaults that say the same, or more.
+_DEFAULTS: dict[tuple[str, str], tuple[Any, str]] = {
+    ("Softmax", "dim"): (-1, "without a dim torch warns, and chooses one by the number of axes"),
+    ("Softmin", "dim"): (-1, "as Softmax"),
+    ("LogSoftmax", "dim"): (-1, "as Softmax"),
+    ("Transformer", "activation"): ("relu", "a word for the function"),
+    ("TransformerEncoderLayer", "activation"): ("relu", "a word for the function"),
+    ("TransformerDecoderLayer", "activation"): ("relu", "a word for the function"),
+    ("ModuleList", "modules"): ((), "no modules"),
+}
+# Arguments of torch's that are still missing.
+_MISSING = {(kind, "padding_mode") for kind in ("Conv1d", "Conv2d", "Conv3d")}
+# What a call takes, under other words: "x" is the house's word for an input, and messages name it.
+_WORDS = {"input": "x", "hx": "state", "input1": "x1", "input2": "x2"}  # of layers; losses keep torch's
+_MORE_OF_CALLS = {"activation", "lengths", "reset"}
+_CALLS = {  # kind: (theirs, ours, reason)
+    "Embedding": (["input"], ["indices"], "which they are"),
+    "PoissonNLLLoss": (["log_input", "target"], ["input", "target"], "log_input is an option's name there, too"),
+}
 
 
-def parameters(kind: Any) -> dict[str, Any]:
-    """Names and defaults of what a constructor takes, in order."""
-    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    given = inspect.signature(kind).parameters.values()
-    return {p.name: p.default for p in given if p.kind not in kinds and not p.name.startswith("_")}
+def kinds() -> list[str]:
+    """Every layer and loss of xpnn.nn that torch.nn has, too."""
+    found = {name: x for name, x in vars(nn).items() if isinstance(x, type) and issubclass(x, nn.Module)}
+    return sorted(name for name in found if hasattr(torch.nn, name) and name != "Module")
 
 
-@pytest.mark.parametrize("name", _SHARED)
+def parameters(f: Any) -> Parameters:
+    """Named parameters in order; of torch's overloads the first, as its recurrent layers have it."""
+    theirs = typing.get_overloads(f.__init__) if isinstance(f, type) and "__init__" in vars(f) else []
+    given = inspect.signature(theirs[0] if theirs else f).parameters.values()
+    anything = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {p.name: p for p in given if p.kind not in anything and p.name != "self" and not p.name.startswith("_")}
+
+
+def by_place(given: Parameters) -> list[str]:
+    return [name for name, p in given.items() if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+
+
+@pytest.mark.parametrize("name", kinds())
 def test_the_constructor_is_that_of_torch(name: str) -> None:
     ours, theirs = parameters(getattr(nn, name)), parameters(getattr(torch.nn, name))
-    wanted = [p for p in theirs if p not in _LEFT_OUT.get(name, set()) | _DEPRECATED]
-    assert [p for p in ours if p in wanted] == wanted
-    assert {p: ours[p] for p in wanted} == {p: theirs[p] for p in wanted}
+    left_out = _DEPRECATED | {option for kind, option in _MISSING if kind == name}
+    wanted = {p: x for p, x in theirs.items() if p not in left_out}
+    assert [p for p in ours if p in wanted] == list(wanted)
+    assert {p: ours[p].default for p in wanted} == {
+        p: _DEFAULTS.get((name, p), (x.default,))[0] for p, x in wanted.items()
+    }
+    extra = set(ours) - set(wanted)
+    assert extra <= set(_EXTRAS)
+    # by place an argument means what it means in torch; ours are given by name
+    assert by_place(ours) == by_place(wanted)[: len(by_place(ours))]
+    assert by_place(wanted)[len(by_place(ours)) :] in ([], ["device", "dtype"])
+
+
+def test_the_tables_hold_what_differs_and_no_more() -> None:
+    for (kind, option), (default, _) in _DEFAULTS.items():
+        assert parameters(getattr(torch.nn, kind))[option].default != default, (kind, option)
+    for kind, option in _MISSING:
+        assert option not in parameters(getattr(nn, kind)), (kind, option)
+    for option in _EXTRAS:
+        assert any(option in parameters(getattr(nn, kind)) for kind in kinds())
+    given = {p for kind in kinds() for p in parameters(getattr(torch.nn, kind))}
+    assert given >= _DEPRECATED
+
+
+@pytest.mark.parametrize("name", [name for name in kinds() if "forward" in vars(getattr(torch.nn, name))])
+def test_the_call_is_that_of_torch(name: str) -> None:
+    ours, theirs = parameters(getattr(nn, name).forward), parameters(getattr(torch.nn, name).forward)
+    known = _CALLS.get(name, (list(theirs), [p if name.endswith("Loss") else _WORDS.get(p, p) for p in theirs]))
+    assert (list(theirs), [p for p in ours if p in known[1] or p not in _MORE_OF_CALLS]) == (known[0], known[1])
+    assert [ours[p].default for p in known[1]] == [p.default for p in theirs.values()]
+    assert list(ours)[: len(known[1])] == known[1]
 
 
 @pytest.mark.parametrize("name", ["ReLU", "ReLU6", "LeakyReLU", "ELU", "CELU", "SELU", "SiLU", "Mish", "Hardtanh", "Hardsigmoid",

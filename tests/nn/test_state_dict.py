@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import xpnn
 from xpnn import nn
 
 
@@ -111,3 +112,14 @@ def test_bfloat16_loads_and_is_loaded_into() -> None:
     np.testing.assert_array_equal(short.weight.astype(float), values)
     short.load_state_dict({"weight": np.full((2, 2), 7, kind)})
     np.testing.assert_array_equal(short.weight.astype(float), 7)
+
+
+def test_bfloat16_is_converted_to_and_from() -> None:
+    kind = np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    before = model[0].weight.copy()
+    assert {x.dtype for x in model.astype(kind).parameters()} == {kind} and model[1].running_mean.value.dtype == kind
+    assert model[1].num_batches_tracked.value.dtype == np.int64
+    assert {x.dtype.name for x in model.astype("float32").parameters()} == {"float32"}
+    np.testing.assert_array_equal(model[0].weight, before.astype(kind).astype(np.float32))
+    np.testing.assert_array_equal(xpnn.asarray(before.astype(kind), "float64"), model[0].weight)

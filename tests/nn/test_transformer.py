@@ -1,152 +1,25 @@
-"""MultiheadAttention and the transformers: values and gradients of torch in float64, torch's state dicts, on every library."""
+"""MultiheadAttention and the transformers beside their values, which tests/nn/layer_cases/attention.py has."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pytest
 
 import xpnn
-from xpnn import nn, tree
-from xpnn.namespace.libraries import is_array
+from xpnn import nn
 
-from ..conftest import Library, libraries
+from ..conftest import Library
+from .layer_cases import Case
+from .layer_cases.attention import AFTER, CASES, EVERY, D, H, N, T
 
 torch = pytest.importorskip("torch", reason="the reference is torch")
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")
-
-D, H, T, S, N = 6, 2, 4, 5, 3  # d_model, heads, steps, steps of the memory, batch
-PADDED = np.array([[False] * T, [False, False, True, True], [False, True, False, True]])
-PADDED_S = np.array([[False] * S, [False] * 2 + [True] * 3, [True] + [False] * 4])
-AFTER = np.triu(np.ones((T, T), bool), 1)
-ADDED = np.where(AFTER, -np.inf, np.random.default_rng(3).normal(size=(T, T)))
-EVERY = np.random.default_rng(4).random((N * H, T, S)) < 0.3
-
-
-@dataclass(frozen=True)
-class Case:
-    """A layer here and in torch, by the same arguments, the shapes of its inputs, and the masks of the call."""
-
-    kind: str
-    args: tuple[Any, ...]
-    shapes: tuple[tuple[int, ...], ...]
-    options: dict[str, Any] = field(default_factory=dict)
-    call: dict[str, Any] = field(default_factory=dict)
-    same: bool = False  # one input for query, key and value
-
-    def __str__(self) -> str:
-        masks = (f"{k}{getattr(v, 'shape', '')}" for k, v in self.call.items())
-        return "-".join([self.kind, *map(str, self.args), *(f"{k}={v}" for k, v in self.options.items()), *masks])
-
-
-def mha(options: dict[str, Any] | None = None, call: dict[str, Any] | None = None, **special: Any) -> Case:
-    shapes = special.pop("shapes", ((T, N, D), (S, N, D), (S, N, D)))
-    return Case("MultiheadAttention", (D, H), shapes, options or {}, call or {}, **special)
-
-
-CROSS, FIRST = ((T, N, D), (S, N, 3), (S, N, 7)), ((N, T, D), (N, S, D), (N, S, D))
-SELF = {"shapes": ((T, N, D),), "same": True}
-ATTENTION = [
-    mha(),
-    mha(**SELF),
-    mha({"bias": False}, **SELF),
-    mha({"batch_first": True}, {"average_attn_weights": False}, shapes=FIRST),
-    mha({"batch_first": True}, {"need_weights": False}, shapes=FIRST),
-    mha({"batch_first": True}, shapes=((T, D), (S, D), (S, D))),
-    mha({}, {"key_padding_mask": PADDED_S[1], "attn_mask": EVERY[:H]}, shapes=((T, D), (S, D), (S, D))),
-    mha({"kdim": 3, "vdim": 7}, shapes=CROSS),
-    mha({"kdim": 3, "vdim": 7, "bias": False, "add_bias_kv": True}, {"need_weights": False}, shapes=CROSS),
-    mha({"add_bias_kv": True}, {"key_padding_mask": PADDED_S, "attn_mask": EVERY}),
-    mha({"add_zero_attn": True}, {"key_padding_mask": PADDED_S}),
-    mha({"add_zero_attn": True, "add_bias_kv": True}, {"attn_mask": ADDED}, **SELF),
-    mha({"add_zero_attn": True}, {"attn_mask": AFTER, "is_causal": True, "key_padding_mask": PADDED}, **SELF),
-    mha({"add_zero_attn": True}, {"attn_mask": ADDED, "is_causal": True}, **SELF),
-    mha({}, {"attn_mask": EVERY, "need_weights": False}),
-    mha({}, {"attn_mask": AFTER, "need_weights": False, "is_causal": True}, **SELF),
-    mha({}, {"attn_mask": AFTER, "key_padding_mask": np.where(PADDED, -np.inf, 0.0)}, **SELF),
-    mha({}, {"attn_mask": ADDED, "key_padding_mask": np.where(PADDED, -np.inf, 0.5), "need_weights": False}, **SELF),
-]
-SRC, BOTH = ((T, N, D),), ((T, N, D), (S, N, D))
-MASKS = {"tgt_mask": AFTER, "tgt_key_padding_mask": PADDED, "memory_key_padding_mask": PADDED_S}
-LAYER = (D, H, 8, 0.0)
-LAYERS = [
-    Case("TransformerEncoderLayer", LAYER, SRC),
-    Case("TransformerEncoderLayer", LAYER, ((N, T, D),), {"batch_first": True, "norm_first": True}),
-    Case("TransformerEncoderLayer", LAYER, SRC, {"activation": "gelu", "bias": False, "layer_norm_eps": 0.1}),
-    Case("TransformerEncoderLayer", LAYER, ((T, D),), {}, {"src_mask": ADDED}),
-    Case("TransformerEncoderLayer", LAYER, SRC, {}, {"src_key_padding_mask": PADDED, "src_mask": AFTER, "is_causal": True}),
-    Case("TransformerDecoderLayer", LAYER, BOTH),
-    Case("TransformerDecoderLayer", LAYER, BOTH, {"norm_first": True, "activation": "gelu"}, MASKS),
-    Case("TransformerDecoderLayer", LAYER, ((N, T, D), (N, S, D)), {"batch_first": True, "bias": False}, {"memory_mask": EVERY}),
-    Case("TransformerDecoderLayer", LAYER, BOTH, {}, {"tgt_mask": AFTER, "tgt_is_causal": True}),
-    Case("Transformer", (D, H, 2, 2, 8, 0.0), ((S, N, D), (T, N, D))),
-    Case(
-        "Transformer",
-        (D, H, 1, 2, 8, 0.0),
-        ((N, S, D), (N, T, D)),
-        {"batch_first": True, "norm_first": True, "activation": "gelu"},
-        {**MASKS, "src_key_padding_mask": PADDED_S, "src_mask": np.zeros((S, S)), "memory_mask": EVERY},
-    ),
-]  # fmt: skip
-CASES = [*ATTENTION, *LAYERS]
-
-
-def build(case: Case, training: bool) -> tuple[Any, Any]:
-    """torch's layer with random parameters in float64, and ours with its state dict."""
-    torch.manual_seed(0)
-    theirs = getattr(torch.nn, case.kind)(*case.args, **case.options).double().train(training)
-    with torch.no_grad():
-        for p in theirs.parameters():
-            p += 0.3 * torch.randn_like(p)
-    ours = getattr(nn, case.kind)(*case.args, **case.options).astype("float64").train(training)
-    ours.load_state_dict({name: x.numpy() for name, x in theirs.state_dict().items()})
-    return ours, theirs
-
-
-@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
-@pytest.mark.parametrize("case", CASES, ids=str)
-@pytest.mark.parametrize("library", libraries("numpy", "strict", "strict-device1", "cupy"))
-def test_values_and_gradients_of_torch(case: Case, library: Callable[[], Library], training: bool) -> None:
-    lib = library()
-    if lib.name != "numpy" and not training:
-        pytest.skip("without dropout as in training, which is tested")
-    ours, theirs = build(case, training)
-    rng = np.random.default_rng(0)
-    xs = [rng.normal(size=shape) for shape in case.shapes]
-    tensors = [torch.tensor(x, requires_grad=True) for x in xs]
-    masks = {k: torch.tensor(v) if isinstance(v, np.ndarray) else v for k, v in case.call.items()}
-    values = [
-        y for y in tree.leaves(theirs(*tensors * (3 if case.same else 1), **masks)) if isinstance(y, torch.Tensor)
-    ]
-    gs = [rng.normal(size=tuple(y.shape)) for y in values]
-    wanted = dict(zip(map(str, range(len(xs))), tensors, strict=True)) | dict(theirs.named_parameters())
-    expected = torch.autograd.grad(values, list(wanted.values()), [torch.tensor(g) for g in gs])
-
-    model = tree.map(lambda a: lib.asarray(a) if is_array(a) else a, ours)
-    own = {k: lib.asarray(v) if isinstance(v, np.ndarray) else v for k, v in case.call.items()}
-    out, pullback = xpnn.vjp(
-        lambda m, *xs: outputs(m(*xs * (3 if case.same else 1), **own)), model, *map(lib.asarray, xs)
-    )
-    for y, e in zip(out, values, strict=True):
-        np.testing.assert_allclose(lib.to_numpy(y), e.detach().numpy(), rtol=1e-10, atol=1e-11)
-    dmodel, *dxs = pullback(tuple(map(lib.asarray, gs)))
-    found = {**{str(i): d for i, d in enumerate(dxs)}, **dict(dmodel.named_parameters())}
-    assert set(found) == set(wanted)
-    for name, e in zip(wanted, expected, strict=True):
-        np.testing.assert_allclose(lib.to_numpy(found[name]), e.numpy(), rtol=1e-9, atol=1e-10, err_msg=name)
-
-
-def outputs(out: Any) -> tuple[Any, ...]:
-    """What a layer returns, without the weights that were not asked for."""
-    return tuple(y for y in tree.leaves(out) if y is not None)
+matrix = pytest.importorskip(f"{__package__}.matrix", reason="the reference is torch")
+pytestmark = pytest.mark.filterwarnings("ignore:enable_nested_tensor is True:UserWarning")
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_parameters_are_torchs_in_name_order_and_shape(case: Case) -> None:
-    ours, theirs = build(case, True)
+    ours, theirs = matrix.build(case)
     assert [(name, tuple(p.shape)) for name, p in ours.named_parameters()] == [
         (name, tuple(p.shape)) for name, p in theirs.named_parameters()
     ]

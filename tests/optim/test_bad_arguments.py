@@ -87,6 +87,8 @@ CALLS: list[tuple[Callable[[], Any], str]] = [
     (lambda: optim.CyclicLR(sgd(), 0.1, 0.2, mode="square"), "triangular2, exp_range, got 'square'"),
     (lambda: optim.CyclicLR(sgd(), 0.1, 0.2, scale_mode="x"), "scale_mode: expected \"cycle\" or \"iterations\", got 'x'"),
     (lambda: optim.CyclicLR(sgd(), 0.1, 0.2, 0), "step_size_up: expected more than 0, got 0"),
+    (lambda: optim.OneCycleLR(optim.Adagrad(matrix()), 0.1, 9), "cycle_momentum: expected an optimiser with momentum or betas"),
+    (lambda: optim.CyclicLR(sgd(), 0.1, 0.2, max_momentum=1.0), "max_momentum: expected a number in [0, 1), got 1.0"),
     (lambda: optim.OneCycleLR(sgd(), -0.1, 10), "max_lr 0: expected 0 or more, got -0.1"),
     (lambda: optim.ChainedScheduler([]), "schedulers: expected one schedule or more, got none"),
     (lambda: optim.SequentialLR(sgd(), [], []), "schedulers: expected one schedule or more, got none"),

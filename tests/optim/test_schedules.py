@@ -67,6 +67,10 @@ def rates(optimizer: Any) -> list[float]:
     return [group["lr"] for group in optimizer.groups]
 
 
+def momenta(groups: Any) -> list[float]:
+    return [group["betas"][0] if "betas" in group else group["momentum"] for group in groups]
+
+
 @every_case
 def test_same_rates_as_torch(name: str) -> None:
     torch = pytest.importorskip("torch", reason="the reference is torch")
@@ -81,6 +85,7 @@ def test_same_rates_as_torch(name: str) -> None:
         # torch computes each rate from the one before, whose rounding error is one of the whole rate
         assert rates(grouped) == pytest.approx(expected, rel=1e-12, abs=1e-15)
         assert rates(alone) == rates(grouped)[:1] == [alone.lr]
+        assert momenta(grouped.groups) == pytest.approx(momenta(peer.param_groups), rel=1e-12)
         peer.step()
         theirs.step()
         for schedule in ours:
@@ -100,6 +105,60 @@ def test_a_loaded_schedule_goes_on_the_same(name: str) -> None:
         assert rates(again) == rates(optimizer)
         schedule.step()
         resumed.step()
+
+
+CYCLES: dict[str, dict[str, Any]] = {
+    "one-cycle": {"max_lr": 0.1, "total_steps": 40},
+    "one-cycle-three": {
+        "max_lr": 0.1,
+        "total_steps": 40,
+        "three_phase": True,
+        "base_momentum": 0.7,
+        "max_momentum": 0.8,
+    },
+    "cyclic": {"base_lr": 0.01, "max_lr": 0.1, "step_size_up": 7, "step_size_down": 3},
+    "cyclic-halved": {"base_lr": 0.01, "max_lr": 0.1, "step_size_up": 7, "mode": "triangular2", "base_momentum": 0.5},
+    "cyclic-alone": {"base_lr": 0.01, "max_lr": 0.1, "step_size_up": 7, "cycle_momentum": False},
+}
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+@pytest.mark.parametrize("name", CYCLES)
+def test_a_cycle_moves_the_momentum_as_torch_does(name: str, kind: str) -> None:
+    """Of an optimiser with betas the first of them; and the steps with it are those of torch."""
+    torch = pytest.importorskip("torch", reason="the reference is torch")
+    schedule, options = "OneCycleLR" if name.startswith("one") else "CyclicLR", CYCLES[name]
+    given = {"momentum": 0.6} if kind == "SGD" else {"betas": (0.6, 0.95)}
+    p, tp = np.linspace(-1, 1, 5), torch.linspace(-1, 1, 5, dtype=torch.float64, requires_grad=True)
+    optimizer, peer = getattr(optim, kind)([p], **given), getattr(torch.optim, kind)([tp], **given)
+    ours, theirs = (
+        getattr(optim, schedule)(optimizer, **options),
+        getattr(torch.optim.lr_scheduler, schedule)(peer, **options),
+    )
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        assert momenta(optimizer.groups) == pytest.approx(momenta(peer.param_groups), rel=1e-12)
+        g = rng.normal(size=5)
+        optimizer.step([g])
+        tp.grad = torch.tensor(g)
+        peer.step()
+        ours.step()
+        theirs.step()
+    np.testing.assert_allclose(p, tp.detach().numpy(), rtol=1e-10)
+
+
+def test_a_cycle_within_a_sequence_moves_the_momentum_in_its_turn() -> None:
+    optimizer = optim.SGD([np.ones(1)], lr=1.0, momentum=0.3)
+    cycle = optim.CyclicLR(optimizer, 0.1, 0.2, 2, base_momentum=0.5, max_momentum=0.9)
+    schedule = optim.SequentialLR(optimizer, [optim.ConstantLR(optimizer, 0.5, 9), cycle], [2])
+    seen = []
+    for _ in range(5):
+        seen.append(optimizer.momentum)
+        schedule.step()
+    assert seen == pytest.approx([0.9, 0.9, 0.9, 0.7, 0.5])
+    chain = optim.ChainedScheduler([optim.ConstantLR(optimizer), cycle])
+    chain.step()
+    assert optimizer.momentum == pytest.approx(0.7)
 
 
 def test_each_group_may_have_its_own_function_and_its_own_peak() -> None:

@@ -22,6 +22,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "adam-amsgrad": ("Adam", {"lr": 0.05, "amsgrad": True}),
     "adam-amsgrad-decay": ("Adam", {"lr": 0.02, **BETAS, **DECAY, "amsgrad": True}),
     "adam-maximize": ("Adam", {"lr": 0.02, **DECAY, "maximize": True}),
+    "adam-decoupled": ("Adam", {"lr": 0.02, **BETAS, **DECOUPLED}),
     "adamw-amsgrad": ("AdamW", {"lr": 0.02, **BETAS, "amsgrad": True}),
     "adamw-all": ("AdamW", {"lr": 0.02, **BETAS, **DECAY, "amsgrad": True, "maximize": True}),
     "rmsprop-maximize": ("RMSprop", {"lr": 0.002, "alpha": 0.9, "eps": 1e-6, **DECAY, "maximize": True}),

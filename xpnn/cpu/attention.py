@@ -7,7 +7,7 @@ dv = p.T g, ds = p (g v.T - sum(g y)), dq = scale ds k, dk = scale ds.T q. The b
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Real
 from typing import Any
 
@@ -18,6 +18,8 @@ from .dtypes import refuse_dtypes
 __all__ = ["backward", "broadcasts", "default_scale", "forward", "hidden_score", "refusal", "refuse_arguments"]
 
 _BLOCK = 2**19  # scores that are held at a time
+Exponentials = Callable[[Any], tuple[Any, Any]]
+Probabilities = Callable[[Any, Any], None]
 Block = tuple[slice, slice, slice]  # of the first axis, the queries and the keys
 
 
@@ -63,8 +65,9 @@ def refusal(
 
 def forward(
     q: Any, k: Any, v: Any, attn_mask: Any, *, is_causal: bool = False, dropout: float = 0.0,
-    scale: float | None = None, key: Any = None, need: tuple[bool, ...],
+    scale: float | None = None, key: Any = None, need: tuple[bool, ...], exponentials: Exponentials | None = None,
 ) -> tuple[Any, Any]:  # fmt: skip
+    """exponentials: how the scores of a block become weights, by default that of this file."""
     scale = default_scale(q) if scale is None else float(scale)
     shapes = [None if x is None else x.shape for x in (q, k, v, attn_mask)]
     shape = (*q.shape[:-1], v.shape[-1])
@@ -73,11 +76,15 @@ def forward(
     y = np.empty((*q.shape[:-1], v.shape[-1]), q.dtype)
     sums = np.empty((*q.shape[:-1], 1), q.dtype) if True in need else None
     for block in _blocks(q, k, is_causal):
-        _attend(q, k, v, mask, y, sums, scale, is_causal, block)
+        s = _scores(q, k, mask, scale, is_causal, block)
+        _attend(s, v, y, sums, block, exponentials or _exponentials)
     return y.reshape(shape), (q, k, v, mask, y, sums, scale, is_causal, shapes)
 
 
-def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
+def backward(
+    residuals: Any, g: Any, need: Sequence[bool], probabilities: Probabilities | None = None
+) -> tuple[Any, ...]:
+    """probabilities: the weights made again from the scores, by default as in this file."""
     q, k, v, mask, y, sums, scale, is_causal, shapes = residuals
     g = g.reshape(y.shape)
     ds = [np.zeros(x.shape, x.dtype) if wants else None for x, wants in zip((q, k, v, mask), need, strict=True)]
@@ -85,8 +92,7 @@ def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
     for block in _blocks(q, k, is_causal):
         first, rows, keys = block
         p = _scores(q, k, mask, scale, is_causal, block)
-        np.subtract(p, sums[first, ..., rows, :], p)
-        np.exp(p, p)
+        (probabilities or _probabilities)(p, sums[first, ..., rows, :])
         own = g[first, ..., rows, :]
         if dv is not None:
             dv[first, ..., keys, :] += np.matmul(p.swapaxes(-1, -2), own)
@@ -117,15 +123,25 @@ def _blocks(q: Any, k: Any, is_causal: bool) -> Iterator[Block]:
             yield slice(first, first + together), slice(start, stop), keys
 
 
-def _attend(q: Any, k: Any, v: Any, mask: Any, y: Any, sums: Any, scale: float, is_causal: bool, block: Block) -> None:
-    """Writes a block of y, and of the logarithms of its sums if they are to be kept."""
-    first, rows, keys = block
-    s = _scores(q, k, mask, scale, is_causal, block)
+def _exponentials(s: Any) -> tuple[Any, Any]:
+    """The scores (..., T, S) become exp(s - largest); returns the largest of each row and the sums, (..., T, 1)."""
     largest = np.maximum.reduce(s, axis=-1, keepdims=True)
     np.copyto(largest, 0, where=largest == -np.inf)
     np.subtract(s, largest, s)
     np.exp(s, s)
-    total = np.add.reduce(s, axis=-1, keepdims=True)
+    return largest, np.add.reduce(s, axis=-1, keepdims=True)
+
+
+def _probabilities(s: Any, sums: Any) -> None:
+    """The scores become weights, by the logarithms of the sums."""
+    np.subtract(s, sums, s)
+    np.exp(s, s)
+
+
+def _attend(s: Any, v: Any, y: Any, sums: Any, block: Block, exponentials: Exponentials) -> None:
+    """Writes a block of y, and of the logarithms of its sums if they are to be kept."""
+    first, rows, keys = block
+    largest, total = exponentials(s)
     np.copyto(total, 1, where=total == 0)  # a query that sees no key
     out = y[first, ..., rows, :]
     np.matmul(s, v[first, ..., keys, :], out)

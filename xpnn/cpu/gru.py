@@ -7,7 +7,7 @@ that (n, r, z) and (r, z, n') are both one matrix.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,7 +76,8 @@ def _loop(packing: Any, gates: Any, h: Any, w: Any, b: Any, fresh: Any, keep: bo
     return kept
 
 
-def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
+def backward(residuals: Any, g: Any, need: Sequence[bool], sweep: Callable[..., Any] | None = None) -> tuple[Any, ...]:
+    """sweep: the loop back through time, by default that of this file."""
     packing, rows, fresh, gates, from_h, h, w_ih, w_hh = residuals
     hidden = h.shape[1]
     dy = None if g[0] is None else packing.pack(g[0])
@@ -88,7 +89,7 @@ def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
             packing, dz, dz, rows, before, w_ih, (need[0], need[2], False, *need[4:6])
         )
         return dx, packing.restore(dh) if need[1] else None, dw_ih, *dweights, db_ih, db_hh, None, None
-    dz = _sweep(packing, gates, from_h, before, dy, dh, w_hh, fresh)
+    dz = (sweep or _sweep)(packing, gates, from_h, before, dy, dh, w_hh, fresh)
     turned = np.concatenate((w_ih[2 * hidden :], w_ih[: 2 * hidden]))
     dx, dw_ih, dw_hh, db_ih, db_hh = gradients(
         packing, dz[:, : 3 * hidden], dz[:, hidden:], rows, before, turned, (need[0], *need[2:6])

@@ -7,7 +7,7 @@ e = (0, 0, 1, 0): no gate needs to be moved or treated by itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,14 +72,17 @@ def _loop(
     return c, tanh_c, packing.last(c) if keep else packing.restore(c)
 
 
-def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
+def backward(
+    residuals: Any, g: Any, need: Sequence[bool], sweep: Callable[..., tuple[Any, Any]] | None = None
+) -> tuple[Any, ...]:
+    """sweep: the loop back through time, by default that of this file."""
     packing, rows, fresh, gates, h, c, tanh_c, w_ih, w_hh, w_hr = residuals
     hidden, dtype = tanh_c.shape[1], h.dtype
     dy = None if g[0] is None else packing.pack(g[0])
     dh = sorted_or_zeros(packing, g[1], h.shape[1], dtype)
     dc = sorted_or_zeros(packing, g[2], hidden, dtype)
     c_before, h_before = (cleared(packing.before(states), fresh, 0) for states in (c, h))
-    dz, projected = _sweep(packing, gates, c_before, tanh_c, dy, dh, dc, w_hh, w_hr, fresh)
+    dz, projected = (sweep or _sweep)(packing, gates, c_before, tanh_c, dy, dh, dc, w_hh, w_hr, fresh)
     dx, *dweights = gradients(packing, dz, dz, rows, h_before, w_ih, (need[0], *need[3:7]))
     dstates = packing.restore(dh) if need[1] else None, packing.restore(dc) if need[2] else None
     dw_hr = None if w_hr is None or not need[9] else np.matmul(projected.T, gates[:, 3 * hidden :] * tanh_c)

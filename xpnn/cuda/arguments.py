@@ -31,6 +31,7 @@ ELEMENTS = {
     "unsigned": "uint32",
     "unsigned char": "uint8",
 }
+_MAP, _MAP_ALIGNMENT = "ptx::TensorMap", 64
 _SAME = """\
 #ifndef XPNN_SAME
 #define XPNN_SAME
@@ -47,6 +48,7 @@ class _Kind(NamedTuple):
     constant: bool
     table: bool  # T* const*: a pointer to pointers
     room: int  # T*[room]: pointers in the struct itself; 0 for a single one
+    map: bool = False  # ptx::TensorMap: an array that boxes are fetched of
 
 
 class Pointers(NamedTuple):
@@ -72,8 +74,8 @@ class Layout:
     """A struct of the kernel file: its name in C++ and its fields, pairs (name, type in C++'s words), in order.
 
     `const T*` is an array that is only read, `T*` one that is written; `const T*[N]` are up to N arrays whose pointers are in
-    the struct, `const T* const*` any number whose pointers are on the device; anything else is a number passed by value,
-    `int[3]` three of them.
+    the struct, `const T* const*` any number whose pointers are on the device; `ptx::TensorMap` is an array that is only read, with
+    what TMA must know of it; anything else is a number passed by value, `int[3]` three of them.
     """
 
     struct: str
@@ -81,8 +83,15 @@ class Layout:
 
     @functools.cached_property
     def dtype(self) -> np.dtype[Any]:
-        """The struct as a NumPy dtype, aligned as C++ aligns it."""
-        return np.dtype([(name, _numpy(kind)) for name, kind in self.fields], align=True)
+        """The struct as a NumPy dtype, aligned as C++ aligns it. Tensor maps, which have an alignment of their own, come first."""
+        plain = np.dtype([(name, _numpy(kind)) for name, kind in self.fields], align=True)
+        if not any(kind.map for kind in self.kinds.values()):
+            return plain
+        assert plain.fields is not None
+        formats, offsets = zip(*(plain.fields[name][:2] for name, _ in self.fields), strict=True)
+        names = [name for name, _ in self.fields]
+        size = -(-plain.itemsize // _MAP_ALIGNMENT) * _MAP_ALIGNMENT
+        return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": size})
 
     @property
     def assertions(self) -> str:
@@ -121,6 +130,8 @@ class Layout:
 
     def _pointer(self, name: str, value: Any, kind: _Kind) -> Any:
         """What the struct holds for a field that is no number."""
+        if kind.map:
+            return value.words()
         where, dtype = f"{self.struct}.{name}", kind.dtype
         assert dtype is not None
         if kind.room:
@@ -152,6 +163,8 @@ class Arguments(NamedTuple):
                 continue
             if kind.room:
                 found.update((f"{name}[{i}]", y) for i, y in enumerate(x))
+            elif kind.map:
+                found[name] = x.array
             else:
                 found[name] = x.memory if kind.table else x
         return found
@@ -190,6 +203,8 @@ _POINTER = re.compile(r"(const )?([\w ]+)\*( const\*|\[(\d+)\])?")
 @functools.cache
 def _kind(text: str) -> _Kind:
     """A type in C++'s words, taken apart."""
+    if text == _MAP:
+        return _Kind(text, True, False, 0, map=True)
     found = _POINTER.fullmatch(text)
     if found is None:
         return _Kind(None, False, False, 0)
@@ -199,6 +214,8 @@ def _kind(text: str) -> _Kind:
 def _numpy(text: str) -> Any:
     """The NumPy dtype of a field of this type."""
     kind = _kind(text)
+    if kind.map:
+        return ("u8", (16,))
     if kind.dtype is None:
         word, _, count = text.rstrip("]").partition("[")
         return (ELEMENTS[word], (int(count),)) if count else ELEMENTS[word]

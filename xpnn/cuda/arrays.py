@@ -6,7 +6,7 @@ from typing import Any
 
 from .arguments import address
 
-__all__ = ["VECTOR", "contiguous", "is_aligned"]
+__all__ = ["VECTOR", "begin_alike", "contiguous", "is_aligned"]
 
 VECTOR = 16  # bytes that one load or store moves at most
 
@@ -19,3 +19,8 @@ def contiguous(x: Any) -> Any:
 def is_aligned(*arrays: Any) -> bool:
     """Whether all arrays begin at multiples of VECTOR bytes; None among them is passed over."""
     return all(address(x) % VECTOR == 0 for x in arrays)
+
+
+def begin_alike(*arrays: Any) -> bool:
+    """Whether all arrays begin at the same place within VECTOR bytes; None among them is passed over."""
+    return len({address(x) % VECTOR for x in arrays if x is not None}) <= 1

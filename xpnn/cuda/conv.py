@@ -8,12 +8,13 @@ from typing import Any
 from ..cpu.windows import Pairs
 from ..namespace.libraries import raw_namespace
 from ..precision import get_precision
-from . import bias_activation, conv_float, conv_half, conv_tf32
+from . import bias_activation, conv_float, conv_half, conv_tf32, conv_wgmma
 from .arrays import contiguous
 from .conv_shape import ACTIVATIONS, Convolution, convolution
+from .conv_ways import asked
 from .dtypes import dtype_name, refuse_dtypes
 
-__all__ = ["backward", "bias_gradient", "family_of", "forward", "refusal", "sizes_of", "way"]
+__all__ = ["backward", "bias_gradient", "family_of", "forward", "kernel_of", "refusal", "sizes_of", "way"]
 
 
 def refusal(
@@ -66,14 +67,6 @@ def forward(
     return y, (x if need[1] else None, weight, x.shape, y if activation is not None else None, activation, conv, family)
 
 
-def way(x: Any, weight: Any, bias: Any = None, *, activation: str | None = None, **options: Any) -> str:
-    """Which kernel computes the forward, and why not another one."""
-    family = family_of(x)
-    if family is conv_float:
-        return "conv_float"
-    return str(family.way(_convolution(x, weight, **options), gradient=False))
-
-
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
     x, weight, shape, y, activation, conv, family = residuals
     dz = bias_activation.pulled(contiguous(g), y, activation)
@@ -83,11 +76,27 @@ def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, An
     return dx, dw, db
 
 
+def way(x: Any, weight: Any, bias: Any = None, **static: Any) -> str:
+    """Which kernel computes the forward, and why not another one: "conv_half, not wgmma: …"."""
+    return kernel_of(x, _convolution(x, weight, **static), gradient=False)
+
+
+def kernel_of(x: Any, conv: Convolution, *, gradient: bool) -> str:
+    """Which kernel computes the forward or the input gradient of this convolution for arrays like x, and why not another one."""
+    family = family_of(x)
+    name = "conv_float" if family is conv_float else str(family.way(conv, gradient=gradient))
+    if asked() != "wgmma":
+        return name
+    why = _not_wgmma(x) or conv_wgmma.refusal(conv, gradient=gradient)
+    return "conv_wgmma" if why is None else f"{name.partition(',')[0]}, not wgmma: {why}"
+
+
 def family_of(x: Any) -> Any:
     """The kernels for the dtype of x, and in float32 for the precision."""
     dtype = dtype_name(x.dtype)
     if dtype != "float32":
-        return conv_half.KINDS[dtype]
+        whole = asked() == "wgmma" and _not_wgmma(x) is None
+        return (conv_wgmma if whole else conv_half).KINDS[dtype]
     precision = get_precision()
     return conv_tf32.KINDS[precision] if precision != "highest" and conv_tf32.fits(x) else conv_float
 
@@ -100,9 +109,16 @@ def _convolution(
     dilation: tuple[int, ...],
     groups: int = 1,
     data_format: str = "channels_first",
+    **_: Any,
 ) -> Convolution:
     sizes = sizes_of(x, data_format)
     return convolution(x.shape[0], sizes, weight.shape, stride, padding, dilation, groups, data_format)
+
+
+def _not_wgmma(x: Any) -> str | None:
+    """Why not for this dtype or on this device."""
+    dtype = dtype_name(x.dtype)
+    return conv_wgmma.unfit(x) if dtype in conv_wgmma.KINDS else f"dtype {dtype}"
 
 
 def bias_gradient(dz: Any, last: bool) -> Any:

@@ -20,7 +20,17 @@ from .dtypes import C_TYPES, ITEM_SIZE, dtype_name, refuse_dtypes
 from .launch import launch
 from .plan import Plan
 
-__all__ = ["backward", "dx_launch", "forward", "forward_launch", "instantiations", "refusal", "weight_launches"]
+__all__ = [
+    "Launch",
+    "backward",
+    "dx_launch",
+    "forward",
+    "forward_launch",
+    "instantiations",
+    "refusal",
+    "sum_launch",
+    "weight_launches",
+]
 
 # As in the kernel file.
 _FILE, _THREADS, _ROWS = "conv_depthwise.cu", 256, 4
@@ -219,7 +229,13 @@ def weight_launches(dtype: str, geometry: Geometry, dweight: bool, db: bool) -> 
     }  # fmt: skip
     if slices == 1:
         return (Launch(main, numbers),)
-    last = Plan(
+    return Launch(main, numbers), sum_launch(dtype, slices, columns, weights)
+
+
+@functools.lru_cache(1024)
+def sum_launch(dtype: str, slices: int, columns: int, weights: int) -> Launch:
+    """The launch of depthwise_sum: sums (slices, columns), of which the first are those of the weights, the others of the bias."""
+    plan = Plan(
         file=_FILE,
         entry=f"depthwise_sum<{C_TYPES[dtype]}>",
         layout=_sum_layout(C_TYPES[dtype]),
@@ -228,7 +244,7 @@ def weight_launches(dtype: str, geometry: Geometry, dweight: bool, db: bool) -> 
         bytes=columns * (4 * slices + ITEM_SIZE[dtype]),
         flops=columns * slices,
     )
-    return Launch(main, numbers), Launch(last, {"slices": slices, "columns": columns, "weights": weights})
+    return Launch(plan, {"slices": slices, "columns": columns, "weights": weights})
 
 
 def instantiations() -> Iterator[Plan]:

@@ -13,7 +13,8 @@ from ..namespace.libraries import raw_namespace
 from . import conv_combine
 from .arguments import Layout
 from .arrays import is_aligned
-from .conv_shape import AXIS_FIELDS, Convolution, axis_values, gather_layout, gather_tile, gather_values, strides
+from .conv_gather import Tiling, start, tiling
+from .conv_shape import AXIS_FIELDS, Convolution, axis_values, gather_layout, gather_values, strides
 from .launch import launch
 from .plan import Plan
 
@@ -83,8 +84,14 @@ def _weight_gradient(g: Any, x: Any, conv: Convolution, shape: tuple[int, ...], 
 def _gather(
     out: Any, source: Any, weight: Any, bias: Any, conv: Convolution, activation: str | None, *, gradient: bool
 ) -> None:
+    own = _tiling(conv, gradient)
     plan, values = gather_plan(conv, activation, gradient=gradient, aligned=is_aligned(out))
-    launch(plan, plan.layout(out=out, **{"in": source}, weight=weight, bias=bias, **values))
+    start(plan, values, own, out, source, weight, bias=bias)
+
+
+def _tiling(conv: Convolution, gradient: bool) -> Tiling:
+    """Of the forward or of the input gradient."""
+    return tiling((_LARGE, _SMALL, _NARROW), conv, gradient, _BK)
 
 
 @functools.lru_cache(1024)
@@ -95,6 +102,7 @@ def gather_plan(
     channels, outputs = (conv.filters, conv.channels) if gradient else (conv.channels, conv.filters)
     sources = conv.out if gradient else conv.sizes
     filter_, channel = conv.channels * conv.taps, conv.taps
+    tile, shares = chosen = _tiling(conv, gradient)
     values, rows, phases = gather_values(
         conv,
         activation,
@@ -103,16 +111,18 @@ def gather_plan(
         source=strides(conv.groups * channels, sources, conv.last),
         weight=(conv.filters * filter_, *((channel, filter_) if gradient else (filter_, channel)), 1),
         vector=4 if aligned else 1,
+        shares=shares,
     )
-    tile = gather_tile((_LARGE, _SMALL, _NARROW), rows, outputs, conv.groups * phases)
+    assert isinstance(tile, _Tile)
+    tiles = -(-rows // tile.bm) * -(-outputs // tile.bn)
     plan = Plan(
         file=_FILE,
         entry=f"conv_gather<{tile.bm}, {tile.bn}, {tile.tm}, {tile.tn}, {str(conv.last).lower()}>",
         layout=gather_layout("float"),
-        grid=(-(-rows // tile.bm) * -(-outputs // tile.bn), conv.groups, phases),
+        grid=(tiles * shares, conv.groups, phases),
         block=(_THREADS, 1, 1),
         shared=_shared(tile, conv.last),
-        bytes=4 * sum(conv.elements),
+        bytes=4 * sum(conv.elements) + 2 * tiles * conv.groups * phases * chosen.room,
         flops=conv.flops,
     )
     return plan, values

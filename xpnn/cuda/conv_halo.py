@@ -225,7 +225,7 @@ def _each(sides: tuple[_Side, ...], name: str) -> tuple[int, ...]:
 
 @functools.cache
 def _layout(t: str) -> Layout:
-    pointers = ("out", f"{t}*"), ("in", f"const {t}*"), ("weight", f"const {t}*"), ("bias", f"const {t}*")
+    pointers = ("out", f"{t}*"), *((name, f"const {t}*") for name in ("in", "weight", "scale", "bias", "residual"))
     ints = ("chunks", "pitch", "outputs", "out_channel", "activation", "vector")
     places = ("source", "target", "box", "halo", "kernel", "lower", "first", "step", "out_stride")
     numbers = (("in_image", "long long"), *((name, "int") for name in ints))

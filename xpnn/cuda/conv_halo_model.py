@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import prod
 
-from .conv_shape import PACKED, Convolution, gather_tile, padded
+from .conv_shape import PACKED, Convolution, HasTile, padded
 from .conv_taps import phases
-from .conv_tensor import TILES
 
 __all__ = ["gather_clocks", "halo_costs"]
 
@@ -36,19 +35,20 @@ def halo_costs(warp_rows: int, columns: int, depth: int) -> Callable[[int, int, 
     return cost
 
 
-def gather_clocks(conv: Convolution, *, gradient: bool) -> float:
-    """Of the launch of conv_half.cu with the same result."""
+def gather_clocks(conv: Convolution, tile: HasTile, shares: int, *, gradient: bool) -> float:
+    """Of the launch of conv_half.cu with the same result; shares: blocks that share the sums of a tile."""
     channels, outputs = (conv.filters, conv.channels) if gradient else (conv.channels, conv.filters)
     axes = conv.axes(gradient)
     count = phases(axes)
     rows = conv.batch * prod(-(-axis.target // axis.out_step) for axis in axes)
-    tile = gather_tile(TILES, rows, outputs, conv.groups * count)
-    blocks = -(-rows // tile.bm) * -(-outputs // tile.bn) * conv.groups * count
-    depth = -(-conv.taps // count) * padded(channels) // PACKED
-    whole = outputs if conv.last else prod(axis.target for axis in axes) if count == 1 else 1
-    ends = _BEGIN + tile.bm * tile.bn / _WAY_OUT[whole % PACKED == 0]
-    fragments = _WARPS * (tile.wm // 16 + tile.wn // 16)
-    return _clocks(blocks, ends, tile.bm * tile.bn, fragments, depth, tile.bm + tile.bn)
+    blocks = -(-rows // tile.bm) * -(-outputs // tile.bn) * conv.groups * count * shares
+    depth = -(-conv.taps * padded(channels) // (PACKED * count * shares))
+    size, whole = tile.bm * tile.bn, outputs if conv.last else prod(axis.target for axis in axes) if count == 1 else 1
+    ends = _BEGIN + size / _WAY_OUT[whole % PACKED == 0]
+    if shares > 1:
+        ends += 4 * (1 + shares) * size / _CACHE
+    # Whatever the tile, its loads take longer than the reading of fragments.
+    return _clocks(blocks, ends, size, 0, depth, tile.bm + tile.bn)
 
 
 def _clocks(blocks: int, ends: float, tile: int, fragments: int, depth: int, loaded: int) -> float:

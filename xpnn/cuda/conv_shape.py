@@ -201,11 +201,13 @@ def gather_values(
     source: Strides,
     weight: tuple[int, int, int, int],
     vector: int,
+    shares: int,
 ) -> tuple[dict[str, Any], int, int]:
     """(the numbers of a GatherArguments, rows of a phase at most, phases).
 
     channels: what the kernel counts as such in a group of the source. weight: the elements from one group, output, channel
     and tap of it to the next. vector: how many elements may leave at once, if the layout allows it.
+    shares: blocks that share a sum.
     """
     axes = conv.axes(gradient)
     outputs, targets = (conv.channels, conv.sizes) if gradient else (conv.filters, conv.out)
@@ -217,6 +219,7 @@ def gather_values(
         "groups": conv.groups, "channels": channels, "outputs": outputs,
         "in_channel": source.channel, "out_channel": target.channel, **dict(zip(names, weight, strict=True)),
         "activation": ACTIVATIONS[activation], "vector": int(vector > 1 and whole % vector == 0),
+        "shares": shares,
         **axis_values(axes, source, target),
     }  # fmt: skip
     rows = conv.batch * prod(-(-axis.target // axis.out_step) for axis in axes)
@@ -226,11 +229,12 @@ def gather_values(
 @functools.cache
 def gather_layout(t: str) -> Layout:
     """GatherArguments<t> of conv.cuh."""
-    pointers = ("out", f"{t}*"), ("in", f"const {t}*"), ("weight", f"const {t}*"), ("bias", f"const {t}*")
+    written = ("out", f"{t}*"), ("parts", "float*"), ("tickets", "unsigned*")
+    pointers = *written, *((name, f"const {t}*") for name in ("in", "weight", "scale", "bias", "residual"))
     longs = ("batch", "in_image", "out_image")
     ints = (
         "groups", "channels", "outputs", "in_channel", "out_channel",
-        "weight_group", "weight_output", "weight_channel", "weight_tap", "activation", "vector",
+        "weight_group", "weight_output", "weight_channel", "weight_tap", "activation", "vector", "shares",
     )  # fmt: skip
     numbers = (*((name, "long long") for name in longs), *((name, "int") for name in ints))
     return Layout(f"GatherArguments<{t}>", (*pointers, *numbers, *AXIS_FIELDS))

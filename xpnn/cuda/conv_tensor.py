@@ -14,6 +14,7 @@ from ..namespace.libraries import raw_namespace
 from . import conv_combine
 from .arguments import Layout
 from .arrays import is_aligned
+from .conv_gather import Tiling, start, tiling
 from .conv_pack import chunk, image_job, pack, weight_job
 from .conv_shape import (
     AXIS_FIELDS,
@@ -21,7 +22,6 @@ from .conv_shape import (
     Strides,
     axis_values,
     gather_layout,
-    gather_tile,
     gather_values,
     padded,
     strides,
@@ -30,7 +30,7 @@ from .dtypes import C_TYPES, ITEM_SIZE
 from .launch import launch
 from .plan import Plan
 
-__all__ = ["TILES", "Kind", "gather_plan", "weight_plan"]
+__all__ = ["Kind", "gather_plan", "weight_plan"]
 
 # As in the kernel files; bytes of the sum that a row has in a stage.
 _THREADS, _STEP_BYTES, _STAGES, _TAPS_BYTES = 128, 64, 4, 384 * 20
@@ -46,8 +46,7 @@ class _Tile(NamedTuple):
     wn: int
 
 
-# A large, a small and a narrow one.
-TILES = _Tile(128, 64, 32, 64), _Tile(64, 64, 32, 32), _Tile(128, 16, 32, 16)
+_LARGE, _SMALL, _NARROW = _Tile(128, 64, 32, 64), _Tile(64, 64, 32, 32), _Tile(128, 16, 32, 16)
 
 
 class Kind(NamedTuple):
@@ -112,8 +111,13 @@ class Kind(NamedTuple):
         gradient: bool,
     ) -> None:
         """source, weight packed."""
+        own = self.tiling(conv, gradient)
         plan, values = gather_plan(self, conv, activation, gradient=gradient, aligned=is_aligned(out))
-        launch(plan, plan.layout(out=out, **{"in": source}, weight=weight, bias=bias, **values))
+        start(plan, values, own, out, source, weight, bias=bias)
+
+    def tiling(self, conv: Convolution, gradient: bool) -> Tiling:
+        """Of the forward or of the input gradient."""
+        return tiling((_LARGE, _SMALL, _NARROW), conv, gradient, _STEP_BYTES // ITEM_SIZE[self.dtype])
 
     def _weight_gradient(
         self, g: Any, x: Any, conv: Convolution, shape: tuple[int, ...], *, bias: bool
@@ -139,6 +143,7 @@ def gather_plan(
     chunk_ = chunk(kind.dtype)
     own = padded(channels, chunk_)
     rows_of_weight = (own, conv.taps * conv.groups * own, chunk_, conv.groups * own)
+    tile, shares = chosen = kind.tiling(conv, gradient)
     values, rows, phases = gather_values(
         conv,
         activation,
@@ -147,16 +152,18 @@ def gather_plan(
         source=_packed_strides(kind, conv, channels, conv.out if gradient else conv.sizes),
         weight=rows_of_weight if gradient else (conv.filters * conv.taps * own, conv.taps * own, chunk_, own),
         vector=chunk_ if aligned else 1,
+        shares=shares,
     )
-    tile = gather_tile(TILES, rows, outputs, conv.groups * phases)
+    assert isinstance(tile, _Tile)
+    tiles = -(-rows // tile.bm) * -(-outputs // tile.bn)
     plan = Plan(
         file=kind.file,
         entry=f"conv_gather_tensor<{kind.products}, {tile.bm}, {tile.bn}, {tile.wm}, {tile.wn}>",
         layout=gather_layout(C_TYPES[kind.dtype]),
-        grid=(-(-rows // tile.bm) * -(-outputs // tile.bn), conv.groups, phases),
+        grid=(tiles * shares, conv.groups, phases),
         block=(_THREADS, 1, 1),
         shared=_shared(tile),
-        bytes=ITEM_SIZE[kind.dtype] * sum(conv.elements),
+        bytes=ITEM_SIZE[kind.dtype] * sum(conv.elements) + 2 * tiles * conv.groups * phases * chosen.room,
         flops=conv.flops,
     )
     return plan, values

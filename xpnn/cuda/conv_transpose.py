@@ -7,9 +7,9 @@ from typing import Any
 
 from ..cpu.conv_transpose import refuse_arguments
 from ..cpu.windows import Pairs, adjoint_padding, transposed_sizes
-from . import bias_activation, conv_float
+from . import bias_activation
 from .arrays import contiguous
-from .conv import bias_gradient, family_of, sizes_of
+from .conv import bias_gradient, family_of, kernel_of, sizes_of
 from .conv_shape import Convolution, convolution
 from .dtypes import refuse_dtypes
 
@@ -47,8 +47,7 @@ def forward(
 
 def way(x: Any, weight: Any, bias: Any = None, *, activation: str | None = None, **options: Any) -> str:
     """Which kernel computes the forward, and why not another one."""
-    kernels = family_of(x)
-    return "conv_float" if kernels is conv_float else str(kernels.way(_adjoint(x, weight, **options), gradient=True))
+    return kernel_of(x, _adjoint(x, weight, **options), gradient=True)
 
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:

@@ -8,11 +8,11 @@ from typing import Any
 
 from ..namespace.libraries import raw_namespace
 from .arguments import Layout
-from .arrays import contiguous, is_aligned
+from .arrays import contiguous
 from .dtypes import C_TYPES, dtype_name, refuse_dtypes
 from .launch import launch
 from .plan import Plan
-from .softmax_tiling import GEOMETRY, MOST_LENGTH, PIECES, REST, WHOLE, Rows, geometry, rows_of, tiling
+from .softmax_tiling import GEOMETRY, MOST_LENGTH, PIECES, REST, WHOLE, Rows, geometry, placed, rows_of, tiling
 
 __all__ = [
     "backward",
@@ -51,7 +51,8 @@ def forward_into(x: Any, axis: int, *, log: bool) -> Any:
     xp = raw_namespace(x)
     x = contiguous(x)
     y = xp.empty_like(x)
-    rows, aligned = rows_of(dtype_name(x.dtype), x.shape, axis % x.ndim), is_aligned(x, y)
+    rows = rows_of(dtype_name(x.dtype), x.shape, axis % x.ndim)
+    aligned = placed(rows, x, y)
     plans = forward_plans(rows, aligned=aligned)
     parts = _parts(xp, rows, aligned, 2) if len(plans) > 1 else None
     for plan, stage in zip(plans, _stages(plans), strict=True):
@@ -64,7 +65,8 @@ def backward_into(y: Any, axis: int, g: Any, *, log: bool) -> Any:
     xp = raw_namespace(y)
     g = contiguous(g)
     dx = xp.empty_like(y)
-    rows, aligned = rows_of(dtype_name(y.dtype), y.shape, axis % y.ndim), is_aligned(g, y, dx)
+    rows = rows_of(dtype_name(y.dtype), y.shape, axis % y.ndim)
+    aligned = placed(rows, g, y, dx)
     plans = backward_plans(rows, aligned=aligned)
     parts = _parts(xp, rows, aligned, 1) if len(plans) > 1 else None
     for plan, stage in zip(plans, _stages(plans), strict=True):
@@ -74,7 +76,7 @@ def backward_into(y: Any, axis: int, g: Any, *, log: bool) -> Any:
 
 @functools.lru_cache(1024)
 def forward_plans(rows: Rows, *, aligned: bool) -> tuple[Plan, ...]:
-    """The launch of the forward, or two of them where rows are cut into pieces; aligned: x and y begin at multiples of 16."""
+    """The launch of the forward, or two of them where rows are cut into pieces; aligned: placed(x, y)."""
     return _plans("softmax_forward", _forward_layout(C_TYPES[rows.dtype]), rows, aligned, arrays=1, floats=2)
 
 

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 from ..namespace.libraries import raw_namespace
 from .arguments import Layout
-from .arrays import contiguous, is_aligned
+from .arrays import contiguous
 from .dtypes import C_TYPES, ITEM_SIZE, dtype_name, refuse_dtypes
 from .launch import launch
 from .plan import Plan
 from .softmax import forward_into as softmax_into
-from .softmax_tiling import GEOMETRY, MOST_LENGTH, PIECES, REST, WHOLE, Rows, geometry, rows_of, tiling
+from .softmax_tiling import GEOMETRY, MOST_LENGTH, PIECES, REST, WHOLE, Rows, geometry, placed, rows_of, tiling
 
 __all__ = ["backward", "backward_plan", "forward", "forward_plans", "instantiations", "refusal"]
 
@@ -123,7 +123,7 @@ def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, An
 def forward_plans(rows: Rows, *, probabilities: bool, counted: bool, aligned: bool) -> tuple[Plan, ...]:
     """The launch over the rows, and a second one where they are in pieces, or in several blocks whose losses are counted.
 
-    aligned: logits, and probabilities, begin at multiples of 16 bytes.
+    aligned: what placed() says of logits, and probabilities.
     """
     tiles = tiling(rows, aligned=aligned)
     parts = 16 * rows.number * tiles.pieces if tiles.pieces > 1 else 0
@@ -191,7 +191,7 @@ def _as_kernel_reads(target: Any) -> Any:
 
 def _launch_forward(xp: Any, call: _Call, loss: Any, kept: Any) -> None:
     rows, shares = call.rows, None if call.of_labels else call.target
-    aligned = is_aligned(call.logits, shares)
+    aligned = placed(rows, call.logits, shares)
     main, *last = forward_plans(rows, probabilities=shares is not None, counted=call.counted, aligned=aligned)
     tiles = tiling(rows, aligned=aligned)
     in_pieces, blocks = tiles.pieces > 1, tiles.tiles
@@ -212,7 +212,7 @@ def _of_logits(call: _Call, kept: Any, g: Any) -> Any:
     xp = raw_namespace(call.logits)
     dlogits = xp.empty_like(call.logits)
     shares = None if call.of_labels else call.target
-    aligned = is_aligned(call.logits, dlogits, shares)
+    aligned = placed(call.rows, call.logits, dlogits, shares)
     plan = backward_plan(call.rows, probabilities=shares is not None, aligned=aligned)
     arrays = {"dx": dlogits, "g": g, "kept": kept, "x": call.logits, **call.compared()}
     options = {"reduction": _REDUCTIONS[call.reduction], "smoothing": call.label_smoothing}

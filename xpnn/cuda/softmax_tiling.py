@@ -7,16 +7,30 @@ from __future__ import annotations
 
 import functools
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from .arrays import VECTOR
+from .arrays import VECTOR, begin_alike, is_aligned
 from .dtypes import C_TYPES, ITEM_SIZE
 from .plan import Dim
 
-__all__ = ["GEOMETRY", "MOST_LENGTH", "PIECES", "REST", "WHOLE", "Rows", "Tiling", "geometry", "rows_of", "tiling"]
+__all__ = [
+    "GEOMETRY",
+    "MOST_LENGTH",
+    "PIECES",
+    "REST",
+    "WHOLE",
+    "Rows",
+    "Tiling",
+    "geometry",
+    "placed",
+    "rows_of",
+    "tiling",
+]
 
 # The fields of a kernel's arguments that say where the rows are.
-GEOMETRY = ("rows", "long long"), ("inner", "long long"), ("length", "int"), ("span", "int"), ("pieces", "int")
+GEOMETRY = (
+    ("rows", "long long"), ("inner", "long long"), ("length", "int"), ("span", "int"), ("pieces", "int"), ("spans", "int"),
+)  # fmt: skip
 
 MOST_LENGTH = 2**30  # the kernels count the elements of a row in int
 # As in the kernel file.
@@ -24,6 +38,7 @@ WHOLE, PIECES, REST = 0, 1, 2
 _THREADS = 256
 # Blocks that fill the largest GPUs (132 to 160 SMs), and how few leave so much of one idle that rows are cut.
 _BLOCKS, _PIECE_BLOCKS, _FEW_BLOCKS = 2048, 512, 128
+_SPAN_VECTORS = 64  # of a row, two a lane: shorter ones that are no whole vectors come through shared memory
 _LEAST_FLIGHTS = 4  # of a piece: shorter ones are not worth a second launch
 _LINE = 128  # bytes that neighbouring threads should read together
 
@@ -51,12 +66,16 @@ class Rows(NamedTuple):
 
 
 class Tiling(NamedTuple):
-    """tiles * pieces blocks: each takes the rows of its tiles, or a piece of span elements of each of them."""
+    """tiles * pieces blocks: each takes the rows of its tiles, or a piece of span elements of each of them.
+
+    spans: whether the rows of a tile come and go through shared memory, in one piece.
+    """
 
     template: str
     tiles: int
     pieces: int
     span: int
+    spans: bool
     block: Dim
 
     @property
@@ -69,19 +88,26 @@ def rows_of(dtype: str, shape: tuple[int, ...], axis: int) -> Rows:
     return Rows(dtype, prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :]))
 
 
+def placed(rows: Rows, *arrays: Any) -> bool:
+    """Whether arrays of these rows begin so that vectors may move: at multiples of VECTOR bytes, or all alike along rows."""
+    return is_aligned(*arrays) if rows.inner > 1 else begin_alike(*arrays)
+
+
 @functools.lru_cache(1024)
 def tiling(rows: Rows, *, aligned: bool) -> Tiling:
-    """aligned: all arrays of the shape begin at multiples of VECTOR bytes."""
+    """aligned: what placed() says of the arrays of the shape."""
     across = rows.inner > 1
-    # Across, 8 rows a thread spilled registers; neighbours read whole lines of memory all the same.
-    vector = 4 if across else VECTOR // ITEM_SIZE[rows.dtype]
-    if not aligned or (rows.inner if across else rows.length) % vector:
+    vector = VECTOR // ITEM_SIZE[rows.dtype]
+    uneven = (rows.inner if across else rows.length) % vector > 0
+    spans = aligned and not across and uneven and rows.length <= _SPAN_VECTORS * vector
+    if not aligned or spans or (across and uneven):
         vector = 1
     beside, elements = (vector, 1) if across else (1, vector)
     flight = (4 if vector == 1 else 2) * elements
     # Along a row as many members as bring it at once; across rows so few that neighbours read whole lines of memory.
-    side_by_side = min(_power(rows.inner // beside), _LINE // (4 * vector)) if across else 1
-    members = min(_THREADS // side_by_side, _power(-(-rows.length // flight)))
+    side_by_side = min(_power(rows.inner // beside), _LINE // (4 if vector == 1 else VECTOR)) if across else 1
+    longest = rows.length + (vector - 1 if uneven and vector > 1 else 0)  # from a multiple of 16 bytes on
+    members = min(_THREADS // side_by_side, _power(-(-longest // flight)))
     teams = _THREADS // members
     tiles = -(-rows.number // (beside * teams))
     pieces, span = _pieces(rows.length, tiles, members * flight, members * elements)
@@ -90,6 +116,7 @@ def tiling(rows: Rows, *, aligned: bool) -> Tiling:
         tiles=min(tiles, _BLOCKS),
         pieces=pieces,
         span=span,
+        spans=spans,
         block=(teams, members, 1) if across else (members, teams, 1),
     )
 
@@ -103,6 +130,7 @@ def geometry(rows: Rows, *, aligned: bool) -> dict[str, int]:
         "length": rows.length,
         "span": tiles.span,
         "pieces": tiles.pieces,
+        "spans": tiles.spans,
     }
 
 

@@ -46,7 +46,11 @@ def learn(name: str, build: Callable[[], Module], split: Split, recipe: Recipe, 
         loss=functools.partial(losses.cross_entropy, label_smoothing=recipe.label_smoothing),
         optimizer=optimizer,
         schedule=optim.OneCycleLR(
-            optimizer, recipe.lr, epochs * -(-len(split.train[1]) // recipe.batch_size), pct_start=0.1
+            optimizer,
+            recipe.lr,
+            epochs * -(-len(split.train[1]) // recipe.batch_size),
+            pct_start=0.1,
+            cycle_momentum=False,
         ),
         epochs=epochs,
         batch_size=recipe.batch_size,

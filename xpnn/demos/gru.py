@@ -107,7 +107,9 @@ def _run(settings: Settings) -> Outcome:
         train,
         loss=losses.l1_loss,
         optimizer=optimizer,
-        schedule=optim.OneCycleLR(optimizer, lr, epochs * -(-len(train[1]) // batch_size), pct_start=0.1),
+        schedule=optim.OneCycleLR(
+            optimizer, lr, epochs * -(-len(train[1]) // batch_size), pct_start=0.1, cycle_momentum=False
+        ),
         epochs=epochs,
         batch_size=batch_size,
         max_grad_norm=1.0,

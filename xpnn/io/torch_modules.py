@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -131,8 +132,13 @@ class _Walk:
         self.problems.append(f"{what} at {path!r}" if path else what)
 
 
+def _sequential(kind: Any, modules: dict[str, Any]) -> Any:
+    numbered = list(modules) == [str(i) for i in range(len(modules))]
+    return kind(*modules.values()) if numbered else kind(OrderedDict(modules))
+
+
 _CONTAINERS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
-    "Sequential": lambda kind, modules: kind(*modules.values()),
+    "Sequential": _sequential,
     "ModuleList": lambda kind, modules: kind(modules.values()),
     "ModuleDict": lambda kind, modules: kind(modules),
 }
@@ -143,7 +149,7 @@ def _children_of_torch(module: Any) -> list[tuple[str, Any]]:
 
 
 def _children_of_ours(module: Any) -> list[tuple[str, Any]]:
-    return list(module.items()) if isinstance(module, nn.ModuleDict) else [(str(i), x) for i, x in enumerate(module)]
+    return list(module._named().items())
 
 
 def _fill_ours(made: Module, module: Any, tied: dict[int, Any]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from ..backend import follow
 from ..namespace import namespace
 from ..namespace.array import unbox
+from ..namespace.lean import lean
 from ..namespace.libraries import is_array, library_name, raw_namespace
 
 __all__ = [
@@ -44,7 +45,7 @@ def is_kind(x: Any, kind: str | tuple[str, ...]) -> bool:
 
 @functools.cache
 def _is_kind(xp: Any, dtype: Any, kind: str | tuple[str, ...]) -> bool:
-    return xp.isdtype(dtype, kind)  # type: ignore[no-any-return]
+    return lean(xp).isdtype(dtype, kind)  # type: ignore[no-any-return]
 
 
 def check_float(name: str, x: Any, kind: str | tuple[str, ...] = "real floating") -> None:

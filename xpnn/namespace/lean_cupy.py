@@ -5,26 +5,28 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+from .lean_numpy import is_kind
+
 __all__ = ["without_waiting"]
 
 
 def without_waiting(compat: Any) -> ModuleType:
-    """array_api_compat.cupy with a clip and a sign of their own, the same in values and dtypes."""
+    """array_api_compat.cupy with a clip and a sign of their own, the same in values and dtypes; and NumPy's isdtype."""
 
     def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
-        if not compat.isdtype(x.dtype, "real floating") or (min is None and max is None):
+        if not is_kind(x.dtype, "real floating") or (min is None and max is None):
             return compat.clip(x, min, max)
         y = x if min is None else compat.maximum(x, min)
         y = y if max is None else compat.minimum(y, max)
         return y.astype(x.dtype, copy=False)
 
     def sign(x: Any, /) -> Any:
-        if not compat.isdtype(x.dtype, ("real floating", "complex floating")):
+        if not is_kind(x.dtype, ("real floating", "complex floating")):
             return compat.sign(x)
-        if compat.isdtype(x.dtype, "complex floating"):
+        if is_kind(x.dtype, "complex floating"):
             return compat.where(x == 0, compat.zeros_like(x), x / compat.abs(x))
         return compat.where((x == 0) | compat.isnan(x), x, compat.copysign(compat.ones_like(x), x))
 
     lean = ModuleType(compat.__name__, compat.__doc__)
-    lean.__dict__.update({**vars(compat), "clip": clip, "sign": sign})
+    lean.__dict__.update({**vars(compat), "clip": clip, "sign": sign, "isdtype": is_kind})
     return lean

@@ -12,7 +12,7 @@ from typing import Any
 import array_api_compat.numpy
 import numpy as np
 
-__all__ = ["NUMPY"]
+__all__ = ["NUMPY", "is_kind"]
 
 compat: Any = array_api_compat.numpy
 _sum: Any = np.add.reduce
@@ -124,7 +124,14 @@ def _isdtype(dtype: Any, kind: Any) -> bool:
     try:
         return _kinds[dtype, kind]
     except KeyError:
-        return _kinds.setdefault((dtype, kind), compat.isdtype(dtype, kind))
+        return _kinds.setdefault((dtype, kind), is_kind(dtype, kind))
+
+
+def is_kind(dtype: Any, kind: Any) -> bool:
+    """isdtype, to which bfloat16 is a real number, though NumPy, and CuPy with it, does not know it."""
+    if str(dtype) != "bfloat16":
+        return bool(compat.isdtype(dtype, kind))
+    return not {"real floating", "numeric"}.isdisjoint(kind if isinstance(kind, tuple) else (kind,))
 
 
 NUMPY = SimpleNamespace(

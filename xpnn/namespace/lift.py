@@ -14,6 +14,7 @@ import numpy as np
 
 from ..tape import Meta, Node
 from .array import Array, TracedArrayError, box, is_traced, unbox
+from .lean import lean
 from .libraries import raw_namespace
 from .rule import Composite, Joint, Many, Rule, Zero, parameter_names, parameter_words, part
 
@@ -206,7 +207,7 @@ def floating_kind(x: Any) -> str:
     try:
         return _floating[key]
     except KeyError:
-        isdtype = raw_namespace(x).isdtype
+        isdtype = lean(raw_namespace(x)).isdtype
         kind = next((word for word in ("real", "complex") if isdtype(x.dtype, f"{word} floating")), "")
         return _floating.setdefault(key, kind)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import ops
 from ..init import constant
+from ..ops._checks import check_number, check_word
 from ..random import next_key
 from .checks import check_rank, check_sizes
 from .module import Module
@@ -108,8 +109,7 @@ class GELU(Function):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.approximate not in ("none", "tanh"):
-            raise ValueError(f'approximate: expected "none" or "tanh", got {self.approximate!r}')
+        check_word("approximate", self.approximate, "none", "tanh")
 
 
 @options
@@ -277,6 +277,7 @@ class PReLU(Module):
         self, num_parameters: int = 1, init: float = 0.25, device: str | None = None, dtype: Any = None
     ) -> None:
         check_sizes(num_parameters=num_parameters)
+        check_number("init", init)
         self.num_parameters = num_parameters
         self.weight = constant(None, (num_parameters,), init, dtype=dtype, device=device)
 

@@ -10,7 +10,7 @@ from ..backend import follow
 from ..namespace import namespace
 from ..namespace.array import unbox
 from ..namespace.libraries import is_array
-from ..ops._checks import check_floating
+from ..ops._checks import check_flags, check_floating
 from ..ops.attention import attention_weights
 from ..random import next_key
 from . import parameters
@@ -44,6 +44,7 @@ class MultiheadAttention(Module):
         kdim, vdim = (embed_dim if n is None else n for n in (kdim, vdim))
         check_sizes(embed_dim=embed_dim, num_heads=num_heads, kdim=kdim, vdim=vdim)
         check_probability(dropout, "dropout")
+        check_flags(bias=bias, add_bias_kv=add_bias_kv, add_zero_attn=add_zero_attn, batch_first=batch_first)
         if embed_dim % num_heads:
             raise ValueError(f"num_heads: expected a divisor of embed_dim {embed_dim}, got {num_heads}")
         self.embed_dim, self.num_heads, self.kdim, self.vdim = embed_dim, num_heads, kdim, vdim

@@ -9,7 +9,7 @@ from .. import ops
 from ..backend import asarray
 from ..namespace import namespace
 from ..namespace.array import unbox
-from ..ops._checks import check_number
+from ..ops._checks import check_flags, check_number
 from . import parameters
 from .checks import check_eps, check_features, check_rank, check_sizes
 from .module import Buffer, Module
@@ -28,6 +28,7 @@ class _Norm(Module):
     ) -> None:  # fmt: skip
         check_sizes(num_features=num_features)
         check_eps(eps)
+        check_flags(affine=affine, track_running_stats=track_running_stats, bias=bias)
         if momentum is not None:
             check_number("momentum", momentum)
         if momentum is not None and not 0 <= momentum <= 1:

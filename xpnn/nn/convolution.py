@@ -6,12 +6,15 @@ import math
 from typing import Any, ClassVar
 
 from .. import ops
-from ..ops._windows import first_axis, per_axis, transposed_sizes, zero_padding
+from ..ops._checks import check_flags
+from ..ops._windows import Pairs, first_axis, per_axis, transposed_sizes, zero_padding
 from . import parameters
 from .checks import check_features, check_rank, check_sizes
 from .module import Module
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
+
+_PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 class _Windows(Module):
@@ -38,6 +41,7 @@ class _Windows(Module):
 
     def _draw(self, outer: int, inner: int, bias: bool, dtype: Any, device: str | None) -> None:
         """The weight (outer, inner / groups, *kernel_size) and the bias."""
+        check_flags(bias=bias)
         shape = (outer, inner // self.groups, *self.kernel_size)
         fan_in = math.prod(shape[1:])
         self.weight = parameters.uniform(shape, fan_in, dtype, device)
@@ -62,33 +66,51 @@ class _Conv(_Windows):
 
     x (N, in_channels, *S) or (in_channels, *S) -> y (N, out_channels, *S'); weight (out_channels, in_channels/groups,
     *kernel_size), bias (out_channels,). stride, padding and dilation: an integer or one per dimension; padding also "same"
-    or "valid". S' = (S + 2*padding - dilation*(kernel_size - 1) - 1) // stride + 1.
+    or "valid". S' = (S + 2*padding - dilation*(kernel_size - 1) - 1) // stride + 1. padding_mode: what the padding consists of,
+    "zeros", or as in ops.pad "reflect", "replicate" or "circular".
     ``layer(x, activation="relu")`` (or "tanh", "sigmoid") applies an activation in the same step, as Sequential asks for.
     """
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int | tuple[int, ...], stride: int | tuple[int, ...] = 1,
         padding: int | tuple[int, ...] | str = 0, dilation: int | tuple[int, ...] = 1, groups: int = 1, bias: bool = True,
-        *, device: str | None = None, dtype: Any = None, data_format: str = "channels_first",
+        padding_mode: str = "zeros", device: str | None = None, dtype: Any = None, *, data_format: str = "channels_first",
     ) -> None:  # fmt: skip
         self._set_options(in_channels, out_channels, kernel_size, stride, dilation, groups, data_format)
         self.padding = padding if isinstance(padding, str) else per_axis("padding", padding, self.dims, 0)
-        zero_padding(self.padding, self.kernel_size, self.stride, self.dilation)  # raises for words that there are not
+        self._amounts()  # raises for words that there are not
+        if padding_mode not in _PADDING_MODES:
+            words = '"zeros", "reflect", "replicate" or "circular"'
+            raise ValueError(f"padding_mode: expected {words}, got {padding_mode!r}")
+        self.padding_mode = padding_mode
         self._draw(out_channels, in_channels, bias, dtype, device)
 
     def forward(self, x: Any, activation: str | None = None) -> Any:
         self._check_input(x)
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            x, padding = self._padded(x), "valid"
         options: dict[str, Any] = {
             "stride": self.stride,
-            "padding": self.padding,
+            "padding": padding,
             "dilation": self.dilation,
             "groups": self.groups,
         }
         convolve = (ops.conv1d, ops.conv2d, ops.conv3d)[self.dims - 1]
         return convolve(x, self.weight, self.bias, **options, data_format=self.data_format, activation=activation)
 
+    def _amounts(self) -> Pairs:
+        """(before, after) for each dimension."""
+        return zero_padding(self.padding, self.kernel_size, self.stride, self.dilation)
+
+    def _padded(self, x: Any) -> Any:
+        """x made longer by what its padding_mode finds in it."""
+        amounts = [n for pair in reversed(self._amounts()) for n in pair]
+        return ops.pad(x, [0, 0, *amounts] if self.data_format == "channels_last" else amounts, self.padding_mode)
+
     def extra_repr(self) -> str:
-        return self._repr(self.padding)
+        mode = "" if self.padding_mode == "zeros" else f", padding_mode={self.padding_mode}"
+        return self._repr(self.padding) + mode
 
 
 class Conv1d(_Conv):
@@ -122,7 +144,7 @@ class _ConvTranspose(_Windows):
         dilation: int | tuple[int, ...] = 1, padding_mode: str = "zeros",
         device: str | None = None, dtype: Any = None, *, data_format: str = "channels_first",
     ) -> None:  # fmt: skip
-        if padding_mode != "zeros":
+        if not isinstance(padding_mode, str) or padding_mode != "zeros":
             raise ValueError(f'padding_mode: expected "zeros" for a transposed convolution, got {padding_mode!r}')
         self._set_options(in_channels, out_channels, kernel_size, stride, dilation, groups, data_format)
         self.padding = per_axis("padding", padding, self.dims, 0)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from .. import ops
 from ..namespace import namespace
+from ..ops._checks import check_flags, check_floating
 from ..random import next_key
 from .checks import check_probability, check_rank
 from .module import Module
@@ -21,9 +22,11 @@ class _Dropout(Module):
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         check_probability(p)
+        check_flags(inplace=inplace)
         self.p = p
 
     def forward(self, x: Any) -> Any:
+        check_floating("x", x)
         return type(self).function(x, self.p, key=next_key()) if self.training and self.p else x
 
     def extra_repr(self) -> str:

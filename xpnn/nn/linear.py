@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import ops
 from ..namespace import namespace
-from ..ops._checks import check_array, check_whole
+from ..ops._checks import check_array, check_flags, check_whole
 from . import parameters
 from .checks import check_features, check_sizes
 from .module import Module
@@ -27,6 +27,7 @@ class Linear(Module):
         self, in_features: int, out_features: int, bias: bool = True, device: str | None = None, dtype: Any = None
     ) -> None:
         check_sizes(in_features=in_features, out_features=out_features)
+        check_flags(bias=bias)
         self.in_features = in_features
         self.out_features = out_features
         self.weight = parameters.uniform((out_features, in_features), in_features, dtype, device)
@@ -52,6 +53,7 @@ class Bilinear(Module):
         device: str | None = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         check_sizes(in1_features=in1_features, in2_features=in2_features, out_features=out_features)
+        check_flags(bias=bias)
         self.in1_features = in1_features
         self.in2_features = in2_features
         self.out_features = out_features
@@ -92,20 +94,27 @@ class Unflatten(Module):
     """Splits dimension dim into several. x (N, C*H*W) -> y (N, C, H, W); one of the sizes may be -1."""
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
-        self.dim = dim
-        self.unflattened_size = tuple(unflattened_size)
-        if sum(n == -1 for n in self.unflattened_size) > 1 or any(n < -1 for n in self.unflattened_size):
+        check_whole("dim", dim)
+        if not isinstance(unflattened_size, list | tuple):
+            raise TypeError(f"unflattened_size: expected a tuple of sizes, got {type(unflattened_size).__name__}")
+        for n in unflattened_size:
+            check_whole("unflattened_size", n)
+        sizes = tuple(unflattened_size)
+        if not sizes or sizes.count(-1) > 1 or min(sizes) < -1:
             raise ValueError(f"unflattened_size: expected sizes, one of them -1 at most, got {unflattened_size}")
+        self.dim = dim
+        self.unflattened_size = sizes
 
     def forward(self, x: Any) -> Any:
+        check_array("x", x)
         shape = tuple(x.shape)
         if not -len(shape) <= self.dim < len(shape):
-            raise ValueError(f"Unflatten: x has shape {shape}, no dimension {self.dim}")
+            raise ValueError(f"Unflatten: x has shape {shape}, expected one with a dimension {self.dim}")
         dim = self.dim % len(shape)
         known = math.prod(n for n in self.unflattened_size if n != -1)
         sizes = tuple(shape[dim] // known if n == -1 and known else n for n in self.unflattened_size)
         if math.prod(sizes) != shape[dim]:
-            raise ValueError(f"Unflatten: x has shape {shape}, its dimension {dim} does not split into {sizes}")
+            raise ValueError(f"Unflatten: x has shape {shape}, expected a dimension {dim} that splits into {sizes}")
         return namespace(x).reshape(x, (*shape[:dim], *sizes, *shape[dim + 1 :]))
 
     def extra_repr(self) -> str:

@@ -14,7 +14,7 @@ from ..backend import asarray
 from ..losses._reduce import check_reduction
 from ..namespace.libraries import is_array
 from .module import Buffer, Module
-from .options import options
+from .options import check_options, options
 
 __all__ = [
     "BCELoss",
@@ -49,9 +49,12 @@ class _Loss(Module):
 
     def __post_init__(self) -> None:
         check_reduction(self.reduction, *self.reductions)
+        check_options(self)
         for name in ("weight", "pos_weight"):
             given = getattr(self, name, None)
             if given is not None:  # a buffer, as it is not trained
+                if not is_array(given) and not isinstance(given, list | tuple):
+                    raise TypeError(f"{name}: expected an array or a list of numbers, got {type(given).__name__}")
                 setattr(self, name, Buffer(given if is_array(given) else asarray(given)))
 
     def _of(self, *arrays: Any) -> Any:

@@ -12,6 +12,7 @@ from ..backend import asarray, device_of, follow, on_device
 from ..gradients import replaying, stop_gradient
 from ..namespace.array import Array
 from ..namespace.libraries import is_array, library_name, raw_namespace
+from ..namespace.lift import floating_kind
 
 __all__ = ["Buffer", "IncompatibleKeys", "Module"]
 
@@ -154,7 +155,7 @@ class Module:
         """Converts all floating-point parameters and buffers to a dtype ("float32", …), in place; returns the module."""
 
         def cast(x: Any) -> Any:
-            return asarray(x, dtype, device=device_of(x)) if x.dtype.kind == "f" else x
+            return asarray(x, dtype, device=device_of(x)) if floating_kind(x) == "real" else x
 
         return self._convert(cast)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import ops
+from ..ops._checks import check_flags
 from . import parameters
 from .checks import check_eps, check_features, check_sizes
 from .module import Module
@@ -25,6 +26,7 @@ class LayerNorm(Module):
         bias: bool = True, device: str | None = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         check_eps(eps)
+        check_flags(elementwise_affine=elementwise_affine, bias=bias)
         self.normalized_shape = _sizes(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
@@ -51,10 +53,11 @@ class RMSNorm(Module):
 
     def __init__(
         self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True,
-        device: str | None = None, dtype: Any = None, *, bias: bool = True,
+        device: str | None = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         if eps is not None:
             check_eps(eps)
+        check_flags(elementwise_affine=elementwise_affine)
         self.normalized_shape = _sizes(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
@@ -80,6 +83,7 @@ class GroupNorm(Module):
     ) -> None:  # fmt: skip
         check_sizes(num_groups=num_groups, num_channels=num_channels)
         check_eps(eps)
+        check_flags(affine=affine, bias=bias)
         if num_channels % num_groups:
             raise ValueError(f"num_groups: expected a divisor of num_channels {num_channels}, got {num_groups}")
         self.num_groups = num_groups

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from .. import ops
 from ..backend import follow
 from ..ops._adaptive import requested_sizes
+from ..ops._checks import check_array, check_flags, check_number
 from ..ops._windows import first_axis, per_axis
 from .module import Module
 
@@ -40,6 +41,7 @@ class _Pool(Module):
         self.stride = self.kernel_size if stride is None else per_axis("stride", stride, self.dims)
         self.padding = per_axis("padding", padding, self.dims, 0)
         first_axis(data_format)  # raises for another word
+        check_flags(ceil_mode=ceil_mode)
         self.ceil_mode = ceil_mode
         self.data_format = data_format
 
@@ -63,6 +65,7 @@ class _MaxPool(_Pool):
     ) -> None:  # fmt: skip
         self._set(kernel_size, stride, padding, ceil_mode, data_format)
         self.dilation = per_axis("dilation", dilation, self.dims)
+        check_flags(return_indices=return_indices)
         self.return_indices = return_indices
 
     def forward(self, x: Any) -> Any:
@@ -83,6 +86,7 @@ class _AvgPool(_Pool):
         count_include_pad: bool = True, *, data_format: str = "channels_first",
     ) -> None:  # fmt: skip
         self._set(kernel_size, stride, padding, ceil_mode, data_format)
+        check_flags(count_include_pad=count_include_pad)
         self.count_include_pad = count_include_pad
         self.divisor_override: float | None = None
 
@@ -102,6 +106,8 @@ class _AvgPoolOfPlanes(_AvgPool):
         count_include_pad: bool = True, divisor_override: float | None = None, *, data_format: str = "channels_first",
     ) -> None:  # fmt: skip
         super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad, data_format=data_format)
+        if divisor_override is not None:
+            check_number("divisor_override", divisor_override)
         self.divisor_override = divisor_override
 
 
@@ -116,6 +122,7 @@ class _LPPool(_Pool):
         *, data_format: str = "channels_first",
     ) -> None:  # fmt: skip
         self._set(kernel_size, stride, 0, ceil_mode, data_format)
+        check_number("norm_type", norm_type)
         self.norm_type = norm_type
 
     def forward(self, x: Any) -> Any:
@@ -134,8 +141,10 @@ class _MaxUnpool(_Pool):
         self._set(kernel_size, stride, padding, False, "channels_first")
 
     def forward(self, x: Any, indices: Any, output_size: Any = None) -> Any:
+        check_array("x", x)
+        indices = follow(indices, x, "indices")
         unpool = (ops.max_unpool1d, ops.max_unpool2d, ops.max_unpool3d)[self.dims - 1]
-        return unpool(x, follow(indices, x), self.kernel_size, self.stride, self.padding, output_size)
+        return unpool(x, indices, self.kernel_size, self.stride, self.padding, output_size)
 
 
 class _AdaptivePool(Module):
@@ -160,6 +169,7 @@ class _AdaptiveMaxPool(_AdaptivePool):
 
     def __init__(self, output_size: Any, return_indices: bool = False, *, data_format: str = "channels_first") -> None:
         super().__init__(output_size, data_format=data_format)
+        check_flags(return_indices=return_indices)
         self.return_indices = return_indices
 
     def forward(self, x: Any) -> Any:

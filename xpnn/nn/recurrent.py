@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from .. import ops
 from ..backend import follow
 from ..namespace import namespace
-from ..ops._checks import check_array
+from ..ops._checks import check_array, check_flags
 from ..ops._sequences import check_nonlinearity
 from ..random import next_key
 from . import parameters
@@ -41,6 +41,7 @@ class _Recurrent(Module):
     ) -> None:  # fmt: skip
         check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         check_probability(dropout, "dropout")
+        check_flags(bias=bias, batch_first=batch_first, bidirectional=bidirectional)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -83,6 +84,7 @@ class _Recurrent(Module):
         check_features(self, x, -1, self.input_size, "input_size")
         xp = namespace(x, *self._weights("_l0"))
         batched = len(x.shape) == 3
+        self._check_states(x, states)
         reset = None if reset is None else self._check_reset(x, follow(reset, x))
         if not batched:
             reset = None if reset is None else xp.expand_dims(reset, axis=1)
@@ -91,7 +93,6 @@ class _Recurrent(Module):
         elif self.batch_first:
             x = xp.permute_dims(x, (1, 0, 2))
             reset = None if reset is None else xp.permute_dims(reset, (1, 0))
-        self._check_states(x, states)
         y, ends = self._layers(xp, x, states, None if lengths is None else follow(lengths, x, "lengths"), reset)
         last = [xp.stack(group, axis=0) for group in zip(*ends, strict=True)]
         if not batched:
@@ -117,11 +118,12 @@ class _Recurrent(Module):
 
     def _check_states(self, x: Any, states: list[Any]) -> None:
         count = self.num_layers * (2 if self.bidirectional else 1)
+        rows = () if len(x.shape) == 2 else (x.shape[0 if self.batch_first else 1],)
         for name, state, width in zip(("h0", "c0"), states, (self._width(), self.hidden_size), strict=False):
             if state is None:
                 continue
             check_array(name, state)
-            expected = (count, x.shape[1], width)
+            expected = (count, *rows, width)
             if tuple(state.shape) != expected:
                 raise ValueError(
                     f"{type(self).__name__}: the initial state {name} has shape {tuple(state.shape)}, expected {expected}"
@@ -197,6 +199,7 @@ class GRU(_Recurrent):
         dropout: float = 0.0, bidirectional: bool = False, device: str | None = None, dtype: Any = None,
         *, reset_after: bool = True,
     ) -> None:  # fmt: skip
+        check_flags(reset_after=reset_after)
         self.reset_after = reset_after
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype)
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from .. import ops
 from ..namespace import namespace
-from ..ops._checks import check_array
+from ..ops._checks import check_array, check_flags
 from ..ops._sequences import check_nonlinearity
 from . import parameters
 from .checks import check_features, check_rank, check_sizes, pair_of_states
@@ -29,6 +29,7 @@ class _Cell(Module):
         self, input_size: int, hidden_size: int, bias: bool = True, device: str | None = None, dtype: Any = None
     ) -> None:
         check_sizes(input_size=input_size, hidden_size=hidden_size)
+        check_flags(bias=bias)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
@@ -85,6 +86,7 @@ class GRUCell(_Cell):
         self, input_size: int, hidden_size: int, bias: bool = True, device: str | None = None, dtype: Any = None,
         *, reset_after: bool = True,
     ) -> None:  # fmt: skip
+        check_flags(reset_after=reset_after)
         self.reset_after = reset_after
         super().__init__(input_size, hidden_size, bias, device, dtype)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ..ops._windows import per_axis
+from .checks import check_sizes
 from .options import Function, options
 
 __all__ = [
@@ -19,8 +21,25 @@ __all__ = [
 ]
 
 
+class _Sized(Function):
+    """With a first option that is a size."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        name, value = next(iter(self._options().items()))
+        check_sizes(**{name: value})
+
+
+class _Windows(Function):
+    """With options of a window over two axes."""
+
+    def __post_init__(self) -> None:
+        for name, value in self._options().items():
+            per_axis(name, value, 2, least=0 if name == "padding" else 1)
+
+
 @options
-class PixelShuffle(Function):
+class PixelShuffle(_Sized):
     """Channels spread over squares of places: x (..., C r², H, W) -> y (..., C, H r, W r)."""
 
     function = staticmethod(ops.pixel_shuffle)
@@ -28,7 +47,7 @@ class PixelShuffle(Function):
 
 
 @options
-class PixelUnshuffle(Function):
+class PixelUnshuffle(_Sized):
     """Squares of places gathered in channels: x (..., C, H r, W r) -> y (..., C r², H, W)."""
 
     function = staticmethod(ops.pixel_unshuffle)
@@ -36,7 +55,7 @@ class PixelUnshuffle(Function):
 
 
 @options
-class ChannelShuffle(Function):
+class ChannelShuffle(_Sized):
     """The channels of all groups by turns: x (N, C, *S) -> y of the same shape."""
 
     function = staticmethod(ops.channel_shuffle)
@@ -44,7 +63,7 @@ class ChannelShuffle(Function):
 
 
 @options
-class Unfold(Function):
+class Unfold(_Windows):
     """What a sliding window sees: x (N, C, H, W) -> y (N, C * window, places)."""
 
     function = staticmethod(ops.unfold)
@@ -55,7 +74,7 @@ class Unfold(Function):
 
 
 @options
-class Fold(Function):
+class Fold(_Windows):
     """The sum of windows in their places: x (N, C * window, places) -> y (N, C, *output_size)."""
 
     function = staticmethod(ops.fold)
@@ -67,7 +86,7 @@ class Fold(Function):
 
 
 @options
-class LocalResponseNorm(Function):
+class LocalResponseNorm(_Sized):
     """x / (k + alpha * mean of x² over size neighbouring channels)^beta: x (N, C, *S) -> y of the same shape."""
 
     function = staticmethod(ops.local_response_norm)

@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import init, ops
 from ..namespace import namespace
+from ..ops._checks import check_flags, check_floating
 from ..random import next_key
 from .attention import MultiheadAttention
 from .checks import check_eps, check_features, check_probability, check_rank, check_sizes
@@ -45,7 +46,8 @@ class _Layer(Module):
         check_eps(layer_norm_eps, "layer_norm_eps")
         if d_model % nhead:
             raise ValueError(f"nhead: expected a divisor of d_model {d_model}, got {nhead}")
-        if activation not in ("relu", "gelu") and not callable(activation):
+        check_flags(batch_first=batch_first, norm_first=norm_first, bias=bias)
+        if not callable(activation) and not (isinstance(activation, str) and activation in ("relu", "gelu")):
             raise ValueError(f'activation: expected "relu", "gelu" or a function, got {activation!r}')
         self.d_model, self.batch_first, self.norm_first = d_model, batch_first, norm_first
         self.activation = activation
@@ -80,6 +82,7 @@ class _Layer(Module):
         for name, x in inputs.items():
             check_rank(self, x, (2, 3), "2 axes, or 3 with a batch", name)
             check_features(self, x, -1, self.d_model, "d_model", name)
+            check_floating(name, x)
 
 
 class TransformerEncoderLayer(_Layer):
@@ -144,9 +147,10 @@ class TransformerEncoder(Module):
         self, encoder_layer: Module, num_layers: int, norm: Module | None = None,
         enable_nested_tensor: bool = True, mask_check: bool = True,
     ) -> None:  # fmt: skip
+        check_flags(enable_nested_tensor=enable_nested_tensor, mask_check=mask_check)
         self.layers = _copies("encoder_layer", encoder_layer, num_layers)
         self.num_layers = num_layers
-        self.norm = norm
+        self.norm = _module_or_none("norm", norm)
 
     def forward(
         self, src: Any, mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool | None = None
@@ -162,7 +166,7 @@ class TransformerDecoder(Module):
     def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
         self.layers = _copies("decoder_layer", decoder_layer, num_layers)
         self.num_layers = num_layers
-        self.norm = norm
+        self.norm = _module_or_none("norm", norm)
 
     def forward(
         self, tgt: Any, memory: Any, tgt_mask: Any = None, memory_mask: Any = None, tgt_key_padding_mask: Any = None,
@@ -195,10 +199,14 @@ class Transformer(Module):
         def norm() -> LayerNorm:
             return LayerNorm(d_model, layer_norm_eps, bias=bias, **where)
 
-        self.encoder = custom_encoder or TransformerEncoder(
+        encoder, decoder = (
+            _module_or_none(f"custom_{name}", x)
+            for name, x in (("encoder", custom_encoder), ("decoder", custom_decoder))
+        )
+        self.encoder = encoder or TransformerEncoder(
             TransformerEncoderLayer(*options, **where), num_encoder_layers, norm()
         )
-        self.decoder = custom_decoder or TransformerDecoder(
+        self.decoder = decoder or TransformerDecoder(
             TransformerDecoderLayer(*options, **where), num_decoder_layers, norm()
         )
         self.d_model, self.nhead, self.batch_first = d_model, nhead, batch_first
@@ -221,6 +229,12 @@ class Transformer(Module):
         check_sizes(sz=sz)
         full = init.constant(None, (sz, sz), float("-inf"), dtype=dtype, device=device)
         return namespace(full).triu(full, k=1)
+
+
+def _module_or_none(name: str, x: Any) -> Any:
+    if x is not None and not isinstance(x, Module):
+        raise TypeError(f"{name}: expected a module or None, got {type(x).__name__}")
+    return x
 
 
 def _copies(name: str, layer: Any, number: int) -> ModuleList:

@@ -5,13 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ..ops.interpolate import check_grid
 from .options import Function, options
 
 __all__ = ["Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"]
 
 
+class _Grid(Function):
+    """With the options of a grid, which are checked when the layer is made."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        names = ("size", "scale_factor", "mode", "align_corners")
+        check_grid(**{name: value for name, value in self._options().items() if name in names})
+
+
 @options
-class Upsample(Function):
+class Upsample(_Grid):
     """x at the places of a grid of ``size``, or finer by ``scale_factor``: x (N, C, *S) -> y (N, C, *S')."""
 
     function = staticmethod(ops.interpolate)
@@ -23,7 +33,7 @@ class Upsample(Function):
 
 
 @options
-class UpsamplingNearest2d(Function):
+class UpsamplingNearest2d(_Grid):
     """The nearest element at each place of another grid: x (N, C, H, W) -> y (N, C, H', W')."""
 
     function = staticmethod(ops.interpolate)
@@ -32,7 +42,7 @@ class UpsamplingNearest2d(Function):
 
 
 @options
-class UpsamplingBilinear2d(Function):
+class UpsamplingBilinear2d(_Grid):
     """Bilinear between the elements, the corners in their places: x (N, C, H, W) -> y (N, C, H', W')."""
 
     size: Any = None

@@ -41,6 +41,7 @@ from .avg_pool import lp_pool2d as lp_pool2d
 from .avg_pool import lp_pool3d as lp_pool3d
 from .batch_norm import batch_norm as batch_norm
 from .batch_norm import batch_norm_eval as batch_norm_eval
+from .causal_conv1d import causal_conv1d as causal_conv1d
 from .conv import conv as conv
 from .conv import conv1d as conv1d
 from .conv import conv2d as conv2d
@@ -71,6 +72,7 @@ from .max_pool import max_pool3d as max_pool3d
 from .max_pool import max_unpool1d as max_unpool1d
 from .max_pool import max_unpool2d as max_unpool2d
 from .max_pool import max_unpool3d as max_unpool3d
+from .pad import pad as pad
 from .rearrange import channel_shuffle as channel_shuffle
 from .rearrange import fold as fold
 from .rearrange import pixel_shuffle as pixel_shuffle

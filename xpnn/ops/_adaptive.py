@@ -17,7 +17,7 @@ def requested_sizes(output_size: Any, sizes: Sequence[int]) -> tuple[int, ...]:
         found = tuple(n if o is None else index(o) for o, n in zip(given, sizes, strict=True))
     except (TypeError, ValueError):
         found = ()
-    if not found or any(o is not None and index(o) < 1 for o in given):
+    if not found or isinstance(output_size, bool) or any(o is not None and index(o) < 1 for o in given):
         raise ValueError(
             f"output_size: expected an integer or None, or {len(sizes)} of them, each at least 1, got {output_size!r}"
         )

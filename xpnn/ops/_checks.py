@@ -14,10 +14,12 @@ from ..namespace.libraries import is_array, raw_namespace
 __all__ = [
     "check_array",
     "check_axis",
+    "check_flags",
     "check_floating",
     "check_number",
     "check_probability",
     "check_whole",
+    "check_word",
     "floating",
 ]
 
@@ -52,8 +54,27 @@ def check_probability(p: Any, name: str = "p") -> None:
 
 def check_whole(name: str, value: Any) -> None:
     """Raises TypeError unless value is an integer."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    try:
+        whole = not isinstance(value, bool) and index(value) is not None
+    except TypeError:
+        whole = False
+    if not whole:
         raise TypeError(f"{name}: expected an integer, got {type(value).__name__}")
+
+
+def check_flags(**flags: Any) -> None:
+    """Raises TypeError unless every value is True or False, of Python or of NumPy, or 1 or 0."""
+    for name, value in flags.items():
+        kind = type(value)
+        if kind is not bool and kind.__name__ not in ("bool", "bool_") and not (kind is int and value in (0, 1)):
+            raise TypeError(f"{name}: expected True or False, got {value if kind is int else kind.__name__}")
+
+
+def check_word(name: str, value: Any, *words: str) -> None:
+    """Raises ValueError unless value is one of the words."""
+    if not isinstance(value, str) or value not in words:
+        known = [f'"{word}"' for word in words]
+        raise ValueError(f"{name}: expected {', '.join(known[:-1])} or {known[-1]}, got {value!r}")
 
 
 def check_axis(x: Any, axis: Any) -> None:
@@ -64,12 +85,12 @@ def check_axis(x: Any, axis: Any) -> None:
 
 
 def floating(reference: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of an array x and options that first checks that x is floating point."""
+    """A function of an array x and more that first checks that x is floating point."""
 
     @functools.wraps(reference)
-    def checked(x: Any, **options: Any) -> Any:
+    def checked(x: Any, *more: Any, **options: Any) -> Any:
         check_floating("x", x)
-        return reference(x, **options)
+        return reference(x, *more, **options)
 
     return checked
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ._checks import check_floating
+from ._checks import check_floating, check_word
 
 __all__ = ["check_nonlinearity", "check_recurrent", "input_products", "run"]
 
 
 def check_nonlinearity(nonlinearity: Any) -> None:
     """Raises ValueError unless it is one of an Elman network."""
-    if nonlinearity not in ("tanh", "relu"):
-        raise ValueError(f'nonlinearity: expected "tanh" or "relu", got {nonlinearity!r}')
+    check_word("nonlinearity", nonlinearity, "tanh", "relu")
 
 
 def check_recurrent(gates: int, x: Any, states: dict[str, Any], weights: dict[str, Any]) -> None:

@@ -64,6 +64,8 @@ def pooling_padding(
 
     As in torch, a window that would start beyond the input and the padding before it is left out.
     """
+    if 0 in sizes:
+        raise ValueError(f"x: expected axes of at least 1 element to pool over, got {sizes}")
     pairs = []
     for size, k, move, amount, step in zip(sizes, kernel, stride, padding, dilation, strict=True):
         width = step * (k - 1) + 1
@@ -93,7 +95,7 @@ def fitting_sizes(
 
 def first_axis(data_format: str) -> int:
     """The first axis that a window slides along."""
-    if data_format not in ("channels_first", "channels_last"):
+    if not isinstance(data_format, str) or data_format not in ("channels_first", "channels_last"):
         raise ValueError(f'data_format: expected "channels_first" or "channels_last", got {data_format!r}')
     return 2 if data_format == "channels_first" else 1
 

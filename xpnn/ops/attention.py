@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..compiled import attention as compiled
 from ..cpu import attention as cpu
 from ..cuda import attention as cuda
 from ..namespace import namespace
@@ -39,6 +40,7 @@ def reference(
 
 
 attention = Primitive(reference, name="attention")
+attention.add("numpy", compiled)
 attention.add("numpy", cpu)
 attention.add("cupy", cuda)
 

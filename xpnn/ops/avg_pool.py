@@ -144,6 +144,7 @@ def _lp_pool(
 ) -> Any:
     if not norm_type > 0:
         raise ValueError(f"norm_type: expected more than 0, got {norm_type}")
+    check_floating("x", x)
     kernel = per_axis("kernel_size", kernel_size, axes)
     mean = _avg_pool(axes, x**norm_type, kernel, stride, 0, ceil_mode, True, None, data_format)
     return power(namespace(x), mean * math.prod(kernel), 1 / norm_type)

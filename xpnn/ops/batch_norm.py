@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..compiled import batch_norm as compiled
 from ..cpu import batch_norm as cpu
 from ..cpu import batch_norm_eval as cpu_eval
 from ..cuda import batch_norm as cuda
@@ -61,9 +62,11 @@ def eval_reference(
 
 
 batch_norm = Primitive(reference, name="batch_norm")
+batch_norm.add("numpy", compiled.training)
 batch_norm.add("numpy", cpu)
 batch_norm.add("cupy", cuda)
 batch_norm_eval = Primitive(eval_reference, name="batch_norm_eval")
+batch_norm_eval.add("numpy", compiled.evaluation)
 batch_norm_eval.add("numpy", cpu_eval)
 batch_norm_eval.add("cupy", cuda_eval)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from ..compiled import conv as compiled
 from ..cpu import conv as cpu
 from ..cuda import conv as cuda
 from ..cuda import conv_depthwise
@@ -57,6 +58,7 @@ def reference(
 
 
 conv = Primitive(reference, name="conv")
+conv.add("numpy", compiled)
 conv.add("numpy", cpu)
 conv.add("cupy", conv_depthwise)
 conv.add("cupy", cuda)

@@ -110,7 +110,7 @@ def _sizes(
         )
     out = transposed_sizes(sizes, kernel, stride, padding, output_padding, dilation)
     if any(n < 1 for n in out):
-        raise ValueError(f"x: axes {sizes} are too small for the kernel {kernel} with padding {padding}")
+        raise ValueError(f"x: axes {sizes} are too small for the kernel {kernel} with padding {padding}, expected more")
     return out
 
 

@@ -37,6 +37,7 @@ def feature_dropout(x: Any, p: float = 0.5, *, key: random.Key) -> Any:
     x (N, C, *S) -> y of the same shape; the mask is that of dropout for the shape (N, C).
     """
     check_probability(p)
+    check_floating("x", x)
     raw = unbox(x)
     ones = raw_namespace(raw).ones(_features(raw.shape), dtype=raw.dtype, device=array_device(raw))
     return namespace(x).multiply(x, masked(ones, p=p, key=key))
@@ -47,11 +48,13 @@ def alpha_dropout(x: Any, p: float = 0.5, *, key: random.Key) -> Any:
 
     x (...) of mean 0 and variance 1 -> y of the same shape, mean and variance; for p = 1 zeros. The mask is that of dropout.
     """
+    check_floating("x", x)
     return _alpha_dropout(x, tuple(x.shape), p, key)
 
 
 def feature_alpha_dropout(x: Any, p: float = 0.5, *, key: random.Key) -> Any:
     """alpha_dropout of whole channels: x (N, C, *S) -> y of the same shape; the mask is that of dropout for (N, C)."""
+    check_floating("x", x)
     return _alpha_dropout(x, _features(x.shape), p, key)
 
 

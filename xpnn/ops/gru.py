@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..compiled import gru as compiled
 from ..cpu import gru as cpu
 from ..cuda import gru as cuda
 from ..namespace import namespace
@@ -60,5 +61,6 @@ def reference(
 
 
 gru = Primitive(reference, name="gru")
+gru.add("numpy", compiled)
 gru.add("numpy", cpu)
 gru.add("cupy", cuda)

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..namespace import namespace
+from ._checks import check_floating, check_number, check_whole, check_word
 from ._windows import per_axis
 from .adaptive_avg_pool import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 
-__all__ = ["interpolate"]
+__all__ = ["check_grid", "interpolate"]
 
 _LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3}
 _MODES = ("nearest", "nearest-exact", *_LINEAR, "bicubic", "area")
@@ -32,8 +33,10 @@ def interpolate(
     align_corners (linear and cubic modes): the outermost elements keep their places, else the outermost edges do.
     recompute_scale_factor: steps of S / S' and not of 1 / scale_factor.
     """
+    check_grid(size, scale_factor, mode, align_corners, recompute_scale_factor)
+    check_floating("x", x)
     axes = x.ndim - 2
-    _check(x, axes, mode, align_corners)
+    _check(x, axes, mode)
     sizes = tuple(x.shape[2:])
     out, factors = _sizes(sizes, size, scale_factor, recompute_scale_factor)
     if mode == "area":
@@ -46,30 +49,48 @@ def interpolate(
     return x
 
 
-def _check(x: Any, axes: int, mode: str, align_corners: bool | None) -> None:
-    if mode not in _MODES:
-        raise ValueError(f"mode: expected one of {', '.join(_MODES)}, got {mode!r}")
+def check_grid(
+    size: Any,
+    scale_factor: Any,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute: bool | None = None,
+) -> None:
+    """Raises for options that no x goes with."""
+    check_word("mode", mode, *_MODES)
+    if align_corners is not None and mode not in (*_LINEAR, "bicubic"):
+        raise ValueError(f"align_corners: expected None for mode {mode!r}, got {align_corners}")
+    if (size is None) == (scale_factor is None):
+        raise ValueError(f"size, scale_factor: expected one of the two, got {size} and {scale_factor}")
+    if size is not None and recompute:
+        raise ValueError("recompute_scale_factor: expected a scale_factor, got a size")
+    for n in size if isinstance(size, list | tuple) else () if size is None else (size,):
+        check_whole("size", n)
+        if n < 1:
+            raise ValueError(f"size: expected 1 or more, got {size}")
+    factors = scale_factor if isinstance(scale_factor, list | tuple) else (scale_factor,)
+    for factor in () if scale_factor is None else factors:
+        check_number("scale_factor", factor)
+        if not 0 < factor < math.inf:
+            raise ValueError(f"scale_factor: expected numbers of more than 0, got {scale_factor}")
+
+
+def _check(x: Any, axes: int, mode: str) -> None:
     wanted = 2 if mode == "bicubic" else _LINEAR.get(mode, axes)
     if axes not in (1, 2, 3) or axes != wanted or 0 in x.shape[2:]:
         count = f"{wanted}" if wanted in (1, 2, 3) else "1 to 3"
         raise ValueError(f"x: expected shape (N, C, *S) with {count} axes S for mode {mode!r}, got {tuple(x.shape)}")
-    if align_corners is not None and mode not in (*_LINEAR, "bicubic"):
-        raise ValueError(f"align_corners: expected None for mode {mode!r}, got {align_corners}")
 
 
 def _sizes(
     sizes: tuple[int, ...], size: Any, scale_factor: Any, recompute: bool | None
 ) -> tuple[tuple[int, ...], Sequence[float | None]]:
     """The sizes of the output, and for each axis the factor that gives the step (None: the ratio of the sizes)."""
-    if (size is None) == (scale_factor is None):
-        raise ValueError(f"size, scale_factor: expected one of the two, got {size} and {scale_factor}")
     if size is not None:
-        if recompute:
-            raise ValueError("recompute_scale_factor: expected a scale_factor, got a size")
         return per_axis("size", size, len(sizes)), (None,) * len(sizes)
     factors = tuple(scale_factor) if isinstance(scale_factor, list | tuple) else (scale_factor,) * len(sizes)
-    if len(factors) != len(sizes) or not all(factor > 0 for factor in factors):
-        raise ValueError(f"scale_factor: expected a number or {len(sizes)} of them, more than 0, got {scale_factor}")
+    if len(factors) != len(sizes):
+        raise ValueError(f"scale_factor: expected a number or {len(sizes)} of them, got {scale_factor}")
     out = tuple(math.floor(n * factor) for n, factor in zip(sizes, factors, strict=True))
     if min(out) < 1:
         raise ValueError(f"scale_factor: expected at least 1 element on each axis, got {out} of {sizes}")

@@ -48,6 +48,7 @@ def _bilinear_sizes(x1: Any, x2: Any, weight: Any, bias: Any) -> Any:
     if weight.ndim != 3:
         raise ValueError(f"weight: expected shape (outputs, inputs1, inputs2), got {tuple(weight.shape)}")
     for name, x, inputs in (("x1", x1, weight.shape[1]), ("x2", x2, weight.shape[2])):
+        check_floating(name, x)
         if x.ndim == 0 or x.shape[-1] != inputs:
             raise ValueError(f"{name}: expected shape (..., {inputs}), got {tuple(x.shape)}")
     if x1.shape[:-1] != x2.shape[:-1]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..namespace import namespace
+from ._checks import check_floating
 from ._windows import pad, taps
 
 __all__ = ["local_response_norm"]
@@ -17,6 +18,7 @@ def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.
     """
     if size < 1:
         raise ValueError(f"size: expected 1 or more, got {size}")
+    check_floating("x", x)
     if x.ndim < 3:
         raise ValueError(f"x: expected shape (N, C, *S), got {tuple(x.shape)}")
     xp = namespace(x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..compiled import lstm as compiled
 from ..cpu import lstm as cpu
 from ..cuda import lstm as cuda
 from ..namespace import namespace
@@ -56,5 +57,6 @@ def reference(
 
 
 lstm = Primitive(reference, name="lstm")
+lstm.add("numpy", compiled)
 lstm.add("numpy", cpu)
 lstm.add("cupy", cuda)

@@ -10,10 +10,10 @@ from ..cuda import max_pool as cuda
 from ..gradients import custom_vjp
 from ..namespace import namespace
 from ..namespace.array import unbox
-from ..namespace.libraries import raw_namespace
+from ..namespace.libraries import library_name, raw_namespace
 from ..namespace.scatter import add_taken_along
 from ..primitive import Primitive
-from ._checks import check_floating
+from ._checks import check_array, check_floating
 from ._places import Positions, largest_places
 from ._windows import Pairs, batched, first_axis, fitting_sizes, pad, per_axis, pooling_padding, taps
 
@@ -149,6 +149,8 @@ def _max_unpool(axes: int, x: Any, indices: Any, kernel_size: Any, stride: Any, 
     kernel = per_axis("kernel_size", kernel_size, axes)
     stride = kernel if stride is None else per_axis("stride", stride, axes)
     amounts = per_axis("padding", padding, axes, least=0)
+    check_floating("x", x)
+    _check_places(indices)
     if x.ndim not in (axes + 1, axes + 2) or indices.shape != x.shape:
         raise ValueError(
             f"indices: expected the shape of x, with {axes + 2} or {axes + 1} axes, got {indices.shape} for {x.shape}"
@@ -157,8 +159,24 @@ def _max_unpool(axes: int, x: Any, indices: Any, kernel_size: Any, stride: Any, 
     covered = tuple((n - 1) * move + k - 2 * amount for n, k, move, amount in zipped)
     sizes = covered if output_size is None else _near(output_size, covered, stride, axes)
     xp, before = namespace(x), tuple(x.shape[:-axes])
+    _check_reach(unbox(indices), sizes)
     rows = tuple(xp.reshape(z, (*before, math.prod(x.shape[-axes:]))) for z in (x, indices))
     return xp.reshape(_scattered(rows[0], unbox(rows[1]), math.prod(sizes)), (*before, *sizes))
+
+
+def _check_places(indices: Any) -> None:
+    check_array("indices", indices)
+    raw = unbox(indices)
+    if not raw_namespace(raw).isdtype(raw.dtype, "integral"):
+        raise TypeError(f"indices: expected integers, got dtype {raw.dtype}")
+
+
+def _check_reach(indices: Any, sizes: tuple[int, ...]) -> None:
+    """Only where looking at a value costs no synchronisation."""
+    count = math.prod(sizes)
+    if library_name(indices) == "numpy" and indices.size and not 0 <= indices.min() <= indices.max() < count:
+        got = f"{indices.min()} to {indices.max()}"
+        raise ValueError(f"indices: expected integers in 0..{count - 1}, the places of {sizes}, got {got}")
 
 
 def _near(output_size: Any, covered: tuple[int, ...], stride: tuple[int, ...], axes: int) -> tuple[int, ...]:

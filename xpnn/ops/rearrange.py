@@ -9,6 +9,7 @@ from ..gradients import vjp
 from ..namespace import namespace
 from ..namespace.array import unbox
 from ..namespace.libraries import array_device, raw_namespace
+from ._checks import check_array, check_floating
 from ._windows import batched, fitting_sizes, pad, per_axis, taps
 
 __all__ = ["channel_shuffle", "fold", "pixel_shuffle", "pixel_unshuffle", "unfold"]
@@ -41,6 +42,7 @@ def pixel_unshuffle(x: Any, downscale_factor: int) -> Any:
 def channel_shuffle(x: Any, groups: int) -> Any:
     """The channels of all groups by turns (Zhang et al. 2018): x (N, C, *S) -> y of the same shape; C a multiple of groups."""
     groups = _factor("groups", groups)
+    check_array("x", x)
     if x.ndim < 3 or x.shape[1] % groups:
         raise ValueError(f"x: expected shape (N, C, *S), C a multiple of {groups}, got {tuple(x.shape)}")
     xp = namespace(x)
@@ -55,6 +57,7 @@ def unfold(x: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride
     K elements in a window, the last axis fastest, and L places of it; x is padded with zeros.
     """
     kernel, stride, dilation, amounts = _window(kernel_size, stride, dilation, padding)
+    check_floating("x", x)
     xp = namespace(x)
     x, had_batch = batched(xp, x, 2)
     n, channels, *sizes = x.shape
@@ -71,6 +74,7 @@ def fold(x: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding:
     sizes = per_axis("output_size", output_size, 2)
     out = fitting_sizes(sizes, kernel, stride, tuple((amount, amount) for amount in padding), dilation)
     window, places = math.prod(kernel), math.prod(out)
+    check_floating("x", x)
     if x.ndim not in (2, 3) or x.shape[-2] % window or x.shape[-1] != places:
         raise ValueError(f"x: expected shape (N, C * {window}, {places}) or without N, got {tuple(x.shape)}")
     raw = unbox(x)
@@ -91,6 +95,7 @@ def _factor(name: str, value: Any) -> int:
 
 
 def _image(x: Any) -> tuple[int, ...]:
+    check_array("x", x)
     if x.ndim < 3:
         raise ValueError(f"x: expected shape (..., C, H, W), got {tuple(x.shape)}")
     return tuple(x.shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..compiled import activation as compiled
 from ..cpu import relu as cpu
 from ..cuda import activation as cuda
 from ..namespace import namespace
@@ -22,5 +23,6 @@ def reference(x: Any) -> Any:
 
 
 relu = Primitive(reference, name="relu")
+relu.add("numpy", compiled.relu)
 relu.add("numpy", cpu)
 relu.add("cupy", cuda.relu)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..compiled import activation as compiled
 from ..cpu import sigmoid as cpu
 from ..cuda import activation as cuda
 from ..primitive import Primitive
@@ -23,5 +24,6 @@ def reference(x: Any) -> Any:
 
 
 sigmoid = Primitive(reference, name="sigmoid")
+sigmoid.add("numpy", compiled.sigmoid)
 sigmoid.add("numpy", cpu)
 sigmoid.add("cupy", cuda.sigmoid)

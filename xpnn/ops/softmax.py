@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..compiled import softmax as compiled
 from ..cuda import log_softmax as log_cuda
 from ..cuda import softmax as cuda
 from ..gradients import stop_gradient
@@ -31,12 +32,16 @@ def log_reference(x: Any, *, axis: int = -1) -> Any:
     """
     xp = _checked(x, axis)
     shifted = _shifted(xp, x, axis)
+    if not x.shape[axis]:
+        return shifted
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
 
 
 softmax = Primitive(reference, name="softmax")
+softmax.add("numpy", compiled.softmax)
 softmax.add("cupy", cuda)
 log_softmax = Primitive(log_reference, name="log_softmax")
+log_softmax.add("numpy", compiled.log_softmax)
 log_softmax.add("cupy", log_cuda)
 
 
@@ -49,4 +54,6 @@ def _checked(x: Any, axis: int) -> Any:
 
 def _shifted(xp: Any, x: Any, axis: int) -> Any:
     """x minus its largest element, which both functions do not depend on: so no gradient goes through it."""
+    if not x.shape[axis]:
+        return x
     return x - stop_gradient(xp.max(x, axis=axis, keepdims=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..compiled import softmax_cross_entropy as compiled
 from ..cpu import softmax_cross_entropy as cpu
 from ..cuda import softmax_cross_entropy as cuda
 from ..namespace import namespace
@@ -44,6 +45,7 @@ def reference(
 
 
 softmax_cross_entropy = Primitive(reference, name="softmax_cross_entropy")
+softmax_cross_entropy.add("numpy", compiled)
 softmax_cross_entropy.add("numpy", cpu)
 softmax_cross_entropy.add("cupy", cuda)
 

@@ -15,6 +15,7 @@ class Adam(Optimizer):
     """Adam (Kingma & Ba 2015), as torch computes it; weight_decay is added to the gradient (L2).
 
     amsgrad (Reddi et al. 2018): the step is divided by the largest mean of squares so far, and so never grows again.
+    decoupled_weight_decay: weight decay as AdamW has it.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        decoupled_weight_decay: bool = False,
     ) -> None:
         super().__init__(params, lr)
         check_betas(betas)
@@ -36,17 +38,22 @@ class Adam(Optimizer):
         self.weight_decay = weight_decay
         self.amsgrad = amsgrad
         self.maximize = maximize
+        self.decoupled_weight_decay = decoupled_weight_decay
 
     def start(self, p: Any) -> dict[str, Any]:
         xp = raw_namespace(p)
         return {name: xp.zeros_like(p) for name in ("mean", "square", "largest")[: 3 if self.amsgrad else 2]}
 
     def update(self, p: Any, g: Any, state: dict[str, Any]) -> None:
-        if self.weight_decay:
+        if self.decoupled_weight_decay:
+            p *= 1 - self.lr * self.weight_decay
+        elif self.weight_decay:
             g = g + self.weight_decay * p
         self._move(p, g, state)
 
     def fused(self, fresh: bool) -> Step:
+        if self.decoupled_weight_decay:
+            return self._step(shrink=1 - self.lr * self.weight_decay)
         return self._step(decay=self.weight_decay)
 
     def unfused(self) -> str | None:
@@ -96,11 +103,5 @@ class AdamW(Adam):
         *,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
-
-    def update(self, p: Any, g: Any, state: dict[str, Any]) -> None:
-        p *= 1 - self.lr * self.weight_decay
-        self._move(p, g, state)
-
-    def fused(self, fresh: bool) -> Step:
-        return self._step(shrink=1 - self.lr * self.weight_decay)
+        decoupled = {"maximize": maximize, "decoupled_weight_decay": True}
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, **decoupled)

@@ -53,8 +53,17 @@ class SequentialLR(_Composed):
         super().__init__(optimizer, schedulers)
 
     def rates(self, t: int) -> list[float]:
+        schedule, own = self._at(t)
+        return schedule.rates(own)
+
+    def momenta(self, t: int) -> list[float] | None:
+        schedule, own = self._at(t)
+        return schedule.momenta(own)
+
+    def _at(self, t: int) -> tuple[Schedule, int]:
+        """The schedule whose turn it is, and its own number of steps."""
         i = bisect.bisect_right(self.milestones, t)
-        return self.schedulers[i].rates(t - self.milestones[i - 1] if i else t)
+        return self.schedulers[i], t - self.milestones[i - 1] if i else t
 
 
 class ChainedScheduler(_Composed):
@@ -72,6 +81,10 @@ class ChainedScheduler(_Composed):
     def rates(self, t: int) -> list[float]:
         columns = zip(*(schedule.rates(t) for schedule in self.schedulers), strict=True)
         return [_product(rates, base) for rates, base in zip(columns, self.bases, strict=True)]
+
+    def momenta(self, t: int) -> list[float] | None:
+        found = [momenta for schedule in self.schedulers if (momenta := schedule.momenta(t)) is not None]
+        return found[-1] if found else None
 
 
 def _product(rates: Sequence[float], base: float) -> float:

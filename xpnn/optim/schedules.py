@@ -50,6 +50,10 @@ class Schedule:
         """The rate of each group after t calls of step()."""
         return [self.rate(t, base) for base in self.bases]
 
+    def momenta(self, t: int) -> list[float] | None:
+        """The momentum of each group after t calls of step(); None where a schedule leaves it alone."""
+        return None
+
     def step(self) -> None:
         """Sets the learning rate of the next step."""
         self.steps += 1
@@ -58,6 +62,10 @@ class Schedule:
     def _set(self) -> None:
         for part, rate in zip(self.optimizer.parts, self.rates(self.steps), strict=True):
             part.lr = rate
+        momenta = self.momenta(self.steps)
+        if momenta is not None:
+            for part, momentum in zip(self.optimizer.parts, momenta, strict=True):
+                _set_momentum(part, momentum)
 
     def state_dict(self) -> dict[str, Any]:
         return {"steps": self.steps, "bases": list(self.bases)}
@@ -241,6 +249,14 @@ def _base(part: Optimizer) -> float:
     if part.initial_lr is None:
         part.initial_lr = part.lr
     return part.initial_lr
+
+
+def _set_momentum(part: Any, momentum: float) -> None:
+    """Of an optimiser with betas it is the first of them."""
+    if hasattr(part, "betas"):
+        part.betas = (momentum, *part.betas[1:])
+    else:
+        part.momentum = momentum
 
 
 def cosine(start: float, end: float, done: float) -> float:

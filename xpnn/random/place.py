@@ -35,7 +35,11 @@ def place(xp: Any, device: Any) -> Iterator[tuple[Any, Any]]:
 def float_dtype(xp: Any, dtype: Any) -> Any:
     """The floating-point dtype of `xp` for a dtype, its name, or None (the default dtype)."""
     dtype = named_dtype(xp, get_default_dtype() if dtype is None else dtype)
-    if not xp.isdtype(dtype, "real floating"):
+    try:
+        known = xp.isdtype(dtype, "real floating")
+    except (TypeError, ValueError):  # which is no dtype
+        known = False
+    if not known:
         raise TypeError(f"dtype: expected a real floating-point dtype, got {dtype}")
     return dtype
 

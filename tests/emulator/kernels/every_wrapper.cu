@@ -1,7 +1,8 @@
-// Uses every wrapper of ptx.cuh that the target has: compiled, never run.
-#include "ptx.cuh"
+// Uses every wrapper of ptx.cuh and wgmma.cuh that the target has: compiled, never run.
+#include "wgmma.cuh"
 
 struct Everything {
+  ptx::TensorMap map;
   float* out;             // (blocks, 16, 8)
   const float* in;        // (64,)
   unsigned int* flag;     // (1,)
@@ -51,6 +52,28 @@ __global__ void every_wrapper(const __grid_constant__ Everything p) {
   ptx::store_async(to + 8, make_uint2(r4[0], r4[1]), at);
   ptx::store_async(to + 16, make_uint4(r4[0], r4[1], r4[2], r4[3]), at);
   ptx::mbarrier_wait(&barrier, 0);
+  if (ptx::elect_one()) {
+    ptx::load_tile_3d(buffer, &p.map, &barrier, 0, 1, 2);
+    ptx::load_pixels_2d(buffer, &p.map, &barrier, 0, 1, 2, 3, 4, 5);
+    ptx::load_pixels_3d(buffer, &p.map, &barrier, 0, 1, 2, 3, 4, 5, 6, 7);
+  }
+  ptx::fence_proxy_async();
+#endif
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL) || defined(FORCE_SM90A)
+  float d[32] = {}, e[64] = {};
+  const ptx::u64 a = ptx::wgmma_rows(tile);
+  ptx::decrease_registers<120>();
+  ptx::increase_registers<160>();
+  ptx::wgmma_fence();
+  ptx::wgmma_n64_f16(d, a, a, p.n > 1);
+  ptx::wgmma_n64_bf16(d, a, a, true);
+  ptx::wgmma_n128_f16(e, a, a, false);
+  ptx::wgmma_n128_bf16(e, a, a, true);
+  ptx::wgmma_commit();
+  ptx::wgmma_wait<0>();
+  ptx::wgmma_hold(d);
+  ptx::wgmma_hold(e);
+  for (int i = 0; i < 64; ++i) c[i % 4] += d[i % 32] + e[i];
 #endif
   for (int i = 0; i < 4; ++i) p.out[threadIdx.x * 4 + i] = c[i] + buffer[i] + __uint_as_float(r4[i]);
 }

@@ -157,9 +157,27 @@ void touch(const void* address, size_t bytes, int kind) {
 }
 
 // Sets the last write of some bytes: to IN_FLIGHT when an asynchronous copy starts, to a clock when it lands.
-void mark(void* to, size_t bytes, Clock clock, int thread) {
+void mark(void* to, size_t bytes, Clock clock, int thread, bool landed) {
   Cell* cell = cells_of(static_cast<char*>(to), bytes, "writes");
-  for (size_t i = 0; i < bytes; ++i) cell[i].write.clock = clock, cell[i].write.thread = uint16_t(thread);
+  for (size_t i = 0; i < bytes; ++i) {
+    cell[i].write.clock = clock, cell[i].write.thread = uint16_t(thread);
+    cell[i].write.landed = landed;
+  }
+}
+
+// An access of wgmma or TMA, the asynchronous proxy: ordinary stores must have been followed by a fence.proxy.async.
+void touch_by_proxy(const void* address, size_t bytes, int kind, const char* who) {
+  const auto* a = static_cast<const char*>(address);
+  if (!block_of(a)) fail("%s: %s is not in shared memory", who, where(a).c_str());
+  const Cell* cell = cells_of(a, bytes, kind & WRITE ? "writes" : "reads");
+  for (size_t i = 0; i < bytes; ++i) {
+    const Access& write = cell[i].write;
+    if (!write.clock || write.clock == IN_FLIGHT || write.landed || write.group != machine.group->number) continue;
+    if (write.clock > machine.group->threads[write.thread].proxied)
+      fail("%s of thread %s meets %s, which %s wrote: a fence.proxy.async is missing", who, name(*machine.self).c_str(),
+           where(a + i).c_str(), other(write).c_str());
+  }
+  for (size_t i = 0; i < bytes; i += 16) touch(a + i, 16, kind);
 }
 
 void* shared_slot(int& slot, size_t bytes, size_t align, const char* array) {

@@ -2,6 +2,8 @@
 #include "memory.hpp"
 #include "scheduler.hpp"
 #include "sync.hpp"
+#include "tma.hpp"
+#include "wgmma.hpp"
 
 // There under AddressSanitizer only, whose shadow then covers the bands around the buffers too.
 extern "C" __attribute__((weak)) void __asan_poison_memory_region(const volatile void*, size_t);

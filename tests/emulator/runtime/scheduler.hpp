@@ -60,6 +60,7 @@ static void fiber_main() {
   self.commits.push_back(std::move(self.copies));
   for (const auto& copies : self.commits)
     if (!copies.empty()) fail("thread %s ended with a cp.async that it never waited for", name(self).c_str());
+  if (!self.sums.empty()) fail("thread %s ended with a wgmma that it never waited for", name(self).c_str());
   self.state = Thread::DONE;
   machine.idle_polls = 0;
   to_scheduler();
@@ -137,7 +138,7 @@ static void run_group(Group& group) {
   for (const Thread& thread : group.threads)
     if (thread.state != Thread::DONE) return report_deadlock();
   for (const auto& barrier : group.mbarriers)
-    if (!barrier.second.stores.empty()) return report("the cluster ended while a st.async was still in flight");
+    if (!barrier.second.stores.empty()) return report("the cluster ended while a st.async or a TMA load was still in flight");
 }
 
 static char* stack_of(size_t i) {

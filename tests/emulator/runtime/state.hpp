@@ -23,6 +23,7 @@ struct Access {
   uint32_t group = 0;
   uint16_t thread = 0;
   bool atomic = false;
+  bool landed = false;  // written by the asynchronous proxy, TMA
 };
 
 // Who touched a byte last, and when. A race is a pair of accesses whose order no barrier fixes. Two reads that are not
@@ -48,6 +49,18 @@ struct Copy {  // one cp.async in flight
   char data[16];
 };
 
+struct Product {  // one wgmma in flight: d += a b
+  float* d;
+  int n;
+  uint64_t a, b;
+  bool add, bfloat;
+};
+
+struct Sums {  // the registers d of products in flight
+  std::vector<float> value;
+  int open = 0;  // products that have not been waited for
+};
+
 struct Block;
 
 struct Thread {
@@ -69,6 +82,12 @@ struct Thread {
   unsigned cluster_phase = 0;
   std::vector<Copy> copies;               // cp.async not yet committed
   std::deque<std::vector<Copy>> commits;  // committed groups, oldest first
+  Clock proxied = 0;  // its clock at the last fence.proxy.async
+  bool fenced = false;  // wgmma.fence since registers came back
+  std::vector<Product> products;               // not yet committed
+  std::deque<std::vector<Product>> multiplying;  // committed groups, oldest first
+  std::map<float*, Sums> sums;
+  size_t product_count = 0;
 };
 
 struct Barrier {
@@ -77,11 +96,12 @@ struct Barrier {
   std::vector<Thread*> waiting;
 };
 
-struct Store {  // one st.async in flight
+struct Store {  // one st.async, or 16 bytes of a TMA load, in flight
   char* to;
   size_t bytes;
   int thread;
   Clock clock;
+  bool tensor;
   char data[16];
 };
 
@@ -100,6 +120,7 @@ struct Block {
   char* shared = nullptr;
   std::vector<Cell> dynamic_cells, static_cells;
   Barrier barriers[16];
+  std::map<int, std::vector<Product>> issued;  // by each warpgroup: its warps must issue the same
 };
 
 struct Cluster {
@@ -167,7 +188,8 @@ std::string name(const Thread& thread);
 // " in line 12"; nothing for a call whose line in the kernel is not known.
 inline std::string at_line(int line) { return line ? " in line " + std::to_string(line) : ""; }
 void fill(char* begin, size_t bytes);
-void mark(void* to, size_t bytes, Clock clock, int thread);
+void mark(void* to, size_t bytes, Clock clock, int thread, bool landed = false);
+void touch_by_proxy(const void* address, size_t bytes, int kind, const char* who);
 void touch(const void* address, size_t bytes, int kind);
 
 inline void join(Clocks& into, const Clocks& from) {

@@ -181,7 +181,7 @@ static void complete_if_done(MBarrier& barrier) {
   if (barrier.pending || barrier.bytes) return;
   for (const Store& store : barrier.stores) {
     memcpy(store.to, store.data, store.bytes);
-    mark(store.to, store.bytes, store.clock, store.thread);
+    mark(store.to, store.bytes, store.clock, store.thread, store.tensor);
   }
   barrier.stores.clear();
   barrier.completed.clear();
@@ -224,7 +224,7 @@ void store_async(void* to, const void* value, size_t bytes, void* address) {
   if (!alive(static_cast<char*>(to))) fail("st.async to %s of a block that has ended", where(to).c_str());
   touch(to, bytes, WRITE);
   Thread& self = *machine.self;
-  Store store{static_cast<char*>(to), bytes, self.id, self.clocks[size_t(self.id)], {}};
+  Store store{static_cast<char*>(to), bytes, self.id, self.clocks[size_t(self.id)], false, {}};
   memcpy(store.data, value, bytes);
   mark(to, bytes, IN_FLIGHT, self.id);
   join(barrier.arriving, self.clocks);
@@ -232,6 +232,11 @@ void store_async(void* to, const void* value, size_t bytes, void* address) {
   barrier.stores.push_back(store);
   barrier.bytes -= long(bytes);
   complete_if_done(barrier);
+}
+
+void fence_proxy_async() {
+  machine.self->proxied = machine.self->clocks[size_t(machine.self->id)];
+  advance(*machine.self);
 }
 
 uint32_t shared_address(const void* p) {

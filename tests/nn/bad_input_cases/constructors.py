@@ -14,6 +14,7 @@ SIZES = {
     "Conv1d": ("in_channels", "out_channels", "kernel_size"),
     "Conv2d": ("in_channels", "out_channels", "kernel_size"),
     "Conv3d": ("in_channels", "out_channels", "kernel_size"),
+    "CausalConv1d": ("channels", "kernel_size"),
     "LSTM": ("input_size", "hidden_size", "num_layers"),
     "GRU": ("input_size", "hidden_size", "num_layers"),
     "RNN": ("input_size", "hidden_size", "num_layers"),

@@ -28,6 +28,7 @@ LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "Conv1d": (nn.Conv1d(4, 3, 3), (2, 4, 9)),
     "Conv2d": (nn.Conv2d(4, 3, 3), (2, 4, 9, 9)),
     "Conv3d": (nn.Conv3d(4, 3, 3), (2, 4, 9, 9, 9)),
+    "CausalConv1d": (nn.CausalConv1d(4, 3), (2, 4, 9)),
     "LSTM": (nn.LSTM(4, 3), (5, 2, 4)),
     "GRU": (nn.GRU(4, 3), (5, 2, 4)),
     "RNN": (nn.RNN(4, 3), (5, 2, 4)),
@@ -130,6 +131,10 @@ CASES = [
     bad("state", "ndarray", lambda: LSTM(SEQUENCE, x(1, 2, 3))),
     bad("state", "3", lambda: LSTM(SEQUENCE, (x(1, 2, 3), x(1, 2, 3), x(1, 2, 3)))),
     bad("h0", "int64", lambda: GRU(SEQUENCE, whole(1, 2, 3))),
+    # ---- states of a causal convolution
+    bad("state", "(2, 4, 3)", lambda: nn.CausalConv1d(4, 3)(x(2, 4, 9), x(2, 4, 3))),
+    bad("state", "(4, 2)", lambda: nn.CausalConv1d(4, 3)(x(2, 4, 9), x(4, 2))),
+    bad("state", "list", lambda: nn.CausalConv1d(4, 3)(x(2, 4, 9), [1.0])),
     # ---- attention
     bad("query", "(5, 2, 5)", lambda: MHA(x(5, 2, 5), K, K)),
     bad("query", "(4,)", lambda: MHA(x(4), K, K)),
