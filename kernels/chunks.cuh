@@ -6,6 +6,8 @@
 // Chunks, and places in the flat buffer, begin at multiples of 16 bytes of their array.
 #pragma once
 
+#include "spans.cuh"
+
 constexpr int CHUNK_THREADS = 256;
 // As many pointers as fit into the 4 KB of arguments, with some room for numbers.
 constexpr int ARRAYS = 480;
@@ -27,12 +29,20 @@ __device__ __forceinline__ Chunk find_chunk(const long long* rows, const int* ow
 
 __device__ __forceinline__ bool on_vector(const void* p) { return reinterpret_cast<unsigned long long>(p) % 16 == 0; }
 
-// Calls work.template run<N>(i) for elements i ... i + N - 1, until all of the chunk are done once: N = 16 / sizeof(T) where
-// that is aligned, 1 for the tail and where it is not.
+// How many elements of an array come before its first vector.
+template <class T>
+__device__ __forceinline__ int head_of(const T* p) {
+    return (16 / int(sizeof(T)) - lead(p)) % (16 / int(sizeof(T)));
+}
+
+// Calls work.template run<N>(i) for elements i ... i + N - 1, until all of the chunk are done once: N = 16 / sizeof(T) from the
+// `head`-th one on, 1 before it and for the tail, 1 for all if head is negative: the work's arrays are not on vectors together.
 template <class T, class Work>
-__device__ __forceinline__ void for_chunk(const Chunk& c, bool aligned, Work& work) {
+__device__ __forceinline__ void for_chunk(const Chunk& c, int head, Work& work) {
     constexpr int N = 16 / sizeof(T);
-    const long long whole = aligned ? c.end - (c.end - c.begin) % N : c.begin;
-    for (long long i = c.begin + int(threadIdx.x) * N; i < whole; i += CHUNK_THREADS * N) work.template run<N>(i);
-    for (long long i = whole + int(threadIdx.x); i < c.end; i += CHUNK_THREADS) work.template run<1>(i);
+    const long long from = head < 0 ? c.end : min(c.begin + head, c.end), moved = (c.end - from) / N * N;
+    for (long long i = from + int(threadIdx.x) * N; i < from + moved; i += CHUNK_THREADS * N) work.template run<N>(i);
+    for (long long i = c.begin + int(threadIdx.x); i < c.end - moved; i += CHUNK_THREADS) {
+        work.template run<1>(i < from ? i : i + moved);
+    }
 }

@@ -41,7 +41,7 @@ __global__ void __launch_bounds__(CHUNK_THREADS) square_sums(const __grid_consta
     for (int chunk = int(blockIdx.x); chunk < a.chunks; chunk += int(gridDim.x)) {
         const Chunk c = find_chunk(a.rows, a.owner, chunk);
         work.g = a.g[c.array];
-        for_chunk<T>(c, on_vector(work.g), work);
+        for_chunk<T>(c, head_of(work.g), work);
     }
     const float sum = block_reduce<Add, CHUNK_THREADS>(work.sum, room);
     if (threadIdx.x == 0) a.sums[blockIdx.x] = sum;
@@ -88,6 +88,6 @@ __global__ void __launch_bounds__(CHUNK_THREADS) clip_scale(const __grid_constan
         const Chunk c = find_chunk(a.rows, a.owner, chunk);
         work.g = a.g[c.array];
         work.out = a.out + c.place;
-        for_chunk<T>(c, on_vector(work.g) && on_vector(work.out), work);
+        for_chunk<T>(c, lead(work.g) == lead(work.out) ? head_of(work.g) : -1, work);
     }
 }

@@ -25,7 +25,7 @@ struct GroupArguments {
     long long rows;      // samples * groups
     int groups, channels, size;
     int width;    // threads of a channel, a power of two up to blockDim.x
-    int vectors;  // whether packs of 16 bytes are aligned in every channel
+    int vectors, channel_vectors;  // whether packs of 16 bytes move in a row, in a channel; then dy, y, x and dx begin alike
     int activation;
 };
 
@@ -56,14 +56,15 @@ __global__ void __launch_bounds__(THREADS, 2) group_norm_backward(const __grid_c
     if (present) standard = {to_float(a.x[offset]), a.mean[row], a.scale[row]};
 
     const int part = int(threadIdx.x) / a.width, parts = int(blockDim.x) / a.width;
-    Row<T> channel = {present ? a.size : 0, a.width, int(threadIdx.x) % a.width, a.vectors != 0};
+    Row<T> channel = {present ? a.size : 0, a.width, int(threadIdx.x) % a.width, a.channel_vectors != 0, 0};
     float level = 0.0f, along = 0.0f;
     for (int first = 0; first < a.channels; first += parts) {
         const int k = first + part;
         if (k >= a.channels) channel.columns = 0;
         const long long own = offset + (long long)k * a.size;
+        channel.shift = Row<T>::shift_of(a.x + own, channel.vectors && channel.columns > 0);
         float sum[2] = {};  // of g, and of g h
-        for (int from = 0; from < channel.columns; from += channel.tile()) {
+        for (int from = 0; from < channel.end(); from += channel.tile()) {
 #pragma unroll
             for (int p = 0; p < PACKS; ++p) {
                 const Vector<T, N> x = channel.read(a.x + own, from, p);
@@ -91,9 +92,10 @@ __global__ void __launch_bounds__(THREADS, 2) group_norm_backward(const __grid_c
     group_sum(sum, int(blockDim.x), room);
     if (!present) return;
     level = sum[0] / columns, along = sum[1] / columns;
-    const Row<T> at = {columns, int(blockDim.x), int(threadIdx.x), a.vectors != 0};
+    const bool vectors = a.vectors != 0;
+    const Row<T> at = {columns, int(blockDim.x), int(threadIdx.x), vectors, Row<T>::shift_of(a.x + offset, vectors)};
     const Channels channels(row, columns, a.groups, a.size);
-    for (int from = 0; from < columns; from += at.tile()) {
+    for (int from = 0; from < at.end(); from += at.tile()) {
 #pragma unroll
         for (int p = 0; p < PACKS; ++p) {
             Vector<T, N> x = at.read(a.x + offset, from, p), w = {};

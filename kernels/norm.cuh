@@ -3,21 +3,14 @@
 #pragma once
 
 #include "activations.cuh"
-#include "storage.cuh"
+#include "spans.cuh"
 
 constexpr int THREADS = 256;
 constexpr int WARPS = THREADS / 32;
 constexpr int ITEMS = 16;  // elements of a row that a thread keeps in registers
 
-// An activation behind the normalisation; chosen at run time, since memory is what these kernels wait for.
+// An activation behind the normalisation, as `activated` has it; chosen at run time, since memory is what these kernels wait for.
 enum Kind { IDENTITY, RELU, TANH, SIGMOID };
-
-__device__ __forceinline__ float activated(int kind, float x) {
-    if (kind == RELU) return Relu::apply(x);
-    if (kind == TANH) return Tanh::apply(x);
-    if (kind == SIGMOID) return Sigmoid::apply(x);
-    return x;
-}
 
 // The gradient before the activation, of that behind it, where its value is y.
 __device__ __forceinline__ float pulled(int kind, float g, float y) {
@@ -75,7 +68,8 @@ struct Moments {
 };
 
 // A row of `columns` elements and the thread's part in it: `width` threads read packs of 16 bytes, or the same number of single
-// elements each `width` apart, which are side by side for the warp, where a row may begin anywhere.
+// elements each `width` apart, which are side by side for the warp. Packs lie at multiples of 16 bytes, the first one with the row's
+// first element, `shift` elements into it: of it and of the last one only what is in the row moves, element by element.
 template <class T>
 struct Row {
     static constexpr int N = 16 / int(sizeof(T));
@@ -84,40 +78,56 @@ struct Row {
 
     int columns, width, lane;
     bool vectors;
+    int shift;
 
-    // The number of elements that all threads of the row keep in registers at once.
+    // Where a row is in its first pack.
+    static __device__ __forceinline__ int shift_of(const T* row, bool vectors) { return vectors ? lead(row) : 0; }
+
+    // The number of elements that all threads of the row keep in registers at once, and whether those are not all.
     __device__ __forceinline__ int tile() const { return width * ITEMS; }
+    __device__ __forceinline__ bool many() const { return end() > tile(); }
+
+    // Where the tiles end that begin with the first pack.
+    __device__ __forceinline__ int end() const { return columns + shift; }
 
     __device__ __forceinline__ int column(int from, int pack, int i) const {
-        return from + (vectors ? (pack * width + lane) * N + i : (pack * N + i) * width + lane);
+        return from + (vectors ? (pack * width + lane) * N + i - shift : (pack * N + i) * width + lane);
     }
 
-    __device__ __forceinline__ bool inside(int from, int pack, int i) const { return column(from, pack, i) < columns; }
+    __device__ __forceinline__ bool has(int column) const { return unsigned(column) < unsigned(columns); }
+    __device__ __forceinline__ bool inside(int from, int pack, int i) const { return has(column(from, pack, i)); }
+
+    // Whether all of a pack that begins at this column is in the row.
+    __device__ __forceinline__ bool has_all(int first) const { return vectors && first >= 0 && first + N <= columns; }
 
     __device__ __forceinline__ Pack read(const T* row, int from, int pack) const {
-        Pack v = {};
+        return read(row, from, pack, has_all(column(from, pack, 0)));
+    }
+
+    // Of an array that may begin elsewhere within 16 bytes than the row does.
+    __device__ __forceinline__ Pack read_beside(const T* values, int from, int pack) const {
         const int first = column(from, pack, 0);
-        if (vectors) {
-            if (first < columns) v = load<T, N>(row + first);
-        } else {
-#pragma unroll
-            for (int i = 0; i < N; ++i) {
-                if (first + i * width < columns) v.item[i] = row[first + i * width];
-            }
-        }
-        return v;
+        return read(values, from, pack, has_all(first) && lead(values + first) == 0);
     }
 
     __device__ __forceinline__ void write(T* row, int from, int pack, const Pack& v) const {
         const int first = column(from, pack, 0);
-        if (vectors) {
-            if (first < columns) store<T, N>(row + first, v);
-        } else {
+        if (has_all(first)) return store<T, N>(row + first, v);
 #pragma unroll
-            for (int i = 0; i < N; ++i) {
-                if (first + i * width < columns) row[first + i * width] = v.item[i];
-            }
+        for (int i = 0; i < N; ++i) {
+            if (inside(from, pack, i)) row[column(from, pack, i)] = v.item[i];
         }
+    }
+
+private:
+    __device__ __forceinline__ Pack read(const T* row, int from, int pack, bool whole) const {
+        if (whole) return load<T, N>(row + column(from, pack, 0));
+        Pack v = {};
+#pragma unroll
+        for (int i = 0; i < N; ++i) {
+            if (inside(from, pack, i)) v.item[i] = row[column(from, pack, i)];
+        }
+        return v;
     }
 };
 
@@ -136,17 +146,17 @@ struct Channels {
     __device__ __forceinline__ Channels(long long row, int columns, int groups, int inner)
         : first(row % groups * (columns / inner)), inner(inner) {}
 
-    // The parameters of a pack; with inner > 1 whole packs lie in one channel wherever vectors move.
+    // The parameters of a pack.
     template <class T>
     __device__ __forceinline__ Vector<T, Row<T>::N> read(const T* values, const Row<T>& at, int from, int pack) const {
-        if (inner == 1) return at.read(values + first, from, pack);
+        if (inner == 1) return at.read_beside(values + first, from, pack);
         Vector<T, Row<T>::N> v = {};
-        T value = {};
+        const int step = at.vectors ? 1 : at.width, column = at.column(from, pack, 0);
+        int channel = max(column, 0) / inner, place = column - channel * inner;
 #pragma unroll
-        for (int i = 0; i < Row<T>::N; ++i) {
-            const int column = at.column(from, pack, i);
-            if (column < at.columns && (i == 0 || !at.vectors)) value = values[first + column / inner];
-            v.item[i] = value;
+        for (int i = 0; i < Row<T>::N; ++i, place += step) {
+            while (place >= inner) place -= inner, ++channel;
+            if (at.has(column + i * step)) v.item[i] = values[first + channel];
         }
         return v;
     }

@@ -1,8 +1,9 @@
 // optimizer: one step of an optimiser for all arrays of a model, in one launch (two for LAMB).
 //
 // p and g are of T = float, __half or __nv_bfloat16, the state and all arithmetic of float. Arrays of any length; elements move
-// 16 bytes of T at once where an array's p, g and state are all aligned, else one by one. The rules, with g := g + decay * p first
-// where the paper adds the weight decay to the gradient, and p := shrink * p where it is decoupled:
+// 16 bytes of T at once from where an array's p, g and state are aligned together, one by one before and behind, and everywhere if
+// they never are. The rules, with g := g + decay * p first where the paper adds the weight decay to the gradient, and
+// p := shrink * p where it is decoupled:
 //
 //   Sgd          v := keep1 * v + take1 * g,  p -= lr * (g + keep1 * v with nesterov, v with momentum, else g)
 //   Adam         m := keep1 * m + take1 * g,  v := keep2 * v + take2 * g^2,  p -= lr * m / (sqrt(v) * root + eps)
@@ -149,11 +150,13 @@ struct Update {
     float ratio;
     float sum[2];
 
-    __device__ __forceinline__ bool aligned() const {
-        bool all = on_vector(p) && (!Rule::reads_gradient || on_vector(g));
+    // The element from which on all arrays are on vectors, negative if there is none.
+    __device__ __forceinline__ int head() const {
+        const int first = head_of(p);
+        bool all = !Rule::reads_gradient || on_vector(g + first);
 #pragma unroll
-        for (int k = 0; k < Rule::states; ++k) all = all && on_vector(state[k]);
-        return all;
+        for (int k = 0; k < Rule::states; ++k) all = all && (state[k] == nullptr || on_vector(state[k] + first));
+        return all ? first : -1;
     }
 
     template <int N>
@@ -204,7 +207,7 @@ __global__ void __launch_bounds__(CHUNK_THREADS, 4) optimizer_step(const __grid_
 #pragma unroll
     for (int k = 0; k < Rule::states; ++k) update.state[k] = tables[k] != nullptr ? tables[k][c.array] : nullptr;
     if (Rule::scales) update.ratio = trust_ratio(a.sums, c, room);
-    for_chunk<T>(c, update.aligned(), update);
+    for_chunk<T>(c, update.head(), update);
     if (!Rule::sums) return;
 #pragma unroll
     for (int k = 0; k < 2; ++k) {

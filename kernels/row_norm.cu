@@ -9,7 +9,8 @@
 // A row is read by blockDim.x threads, blockDim.y rows are in a block. A row of up to 16 elements a thread is read once and stays
 // in registers; a longer one is read again, from the caches. All statistics are of x - x[0]: x may lie far from zero.
 // In the backward a thread keeps its columns and walks down rows, so that it adds up dweight and dbias in registers; the chunks of
-// rows are added in a second launch, in a fixed order: the same input gives the same bits.
+// rows are added in a second launch, in a fixed order: the same input gives the same bits. Where rows are no whole packs, a block
+// takes rows so far apart that all of them begin at the same place within 16 bytes.
 
 #include "norm.cuh"
 
@@ -26,7 +27,7 @@ struct ForwardArguments {
     const T* bias;    // (groups, columns / inner), or null
     long long rows;
     int columns, groups, inner;
-    int vectors;  // whether packs of 16 bytes are aligned
+    int vectors;  // whether x and y begin alike, so that packs of 16 bytes move
     int centre;   // 0: the mean counts as 0
     int activation;
     float eps;
@@ -61,13 +62,14 @@ __global__ void __launch_bounds__(THREADS, 3) row_norm_forward(const __grid_cons
     __shared__ float room[WARPS];
     const long long row = (long long)blockIdx.x * blockDim.y + threadIdx.y;
     const bool present = row < a.rows;
-    const Row<T> at = {present ? a.columns : 0, int(blockDim.x), int(threadIdx.x), a.vectors != 0};
+    const bool vectors = a.vectors != 0 && present;
     const T* x = a.x + row * a.columns;
+    const Row<T> at = {present ? a.columns : 0, int(blockDim.x), int(threadIdx.x), vectors, Row<T>::shift_of(x, vectors)};
     const float pivot = present && a.centre ? to_float(x[0]) : 0.0f;
     const int tile = at.tile();
     Vector<T, N> v[PACKS];
     Moments<1> own;
-    for (int from = 0; from < at.columns; from += tile) {
+    for (int from = 0; from < at.end(); from += tile) {
 #pragma unroll
         for (int p = 0; p < PACKS; ++p) v[p] = at.read(x, from, p);
         own.merge(moments<T>(v, at, from, pivot, a.centre != 0));
@@ -83,10 +85,10 @@ __global__ void __launch_bounds__(THREADS, 3) row_norm_forward(const __grid_cons
     if (at.lane == 0 && a.mean != nullptr) a.mean[row] = mean;
 
     const Channels channels(row, a.columns, a.groups, a.inner);
-    for (int from = 0; from < a.columns; from += tile) {
+    for (int from = 0; from < at.end(); from += tile) {
 #pragma unroll
         for (int p = 0; p < PACKS; ++p) {
-            if (a.columns > tile) v[p] = at.read(x, from, p);
+            if (at.many()) v[p] = at.read(x, from, p);
             Vector<T, N> w = {}, b = {};
             if (a.weight != nullptr) w = channels.read(a.weight, at, from, p);
             if (a.bias != nullptr) b = channels.read(a.bias, at, from, p);
@@ -117,7 +119,8 @@ struct BackwardArguments {
     const float* scale;  // (rows)
     long long rows;
     int columns;
-    int vectors;
+    int vectors;  // whether dy, y, x and dx begin alike, so that packs of 16 bytes move
+    int apart;    // whether a block has every gridDim.x-th row, all of which begin alike then; else rows side by side
     int activation;
 };
 
@@ -134,7 +137,7 @@ __device__ __forceinline__ void leave(
         __syncthreads();
         for (int i = 0; i < N && threadIdx.y == 0; ++i) {
             const int column = at.column(0, p, i);
-            if (column >= at.columns) break;
+            if (!at.has(column)) continue;
             float total = 0.0f;
             for (int y = 0; y < int(blockDim.y); ++y) total += room[i * THREADS + y * at.width + at.lane];
             if (sums != nullptr) sums[(long long)blockIdx.x * at.columns + column] = total;
@@ -154,7 +157,7 @@ struct Pull {
         const Vector<T, Row<T>::N>& dy) {
         Vector<T, Row<T>::N> y = {}, w = {};
         if (a.y != nullptr) y = at.read(a.y + offset, from, pack);
-        if (a.weight != nullptr) w = at.read(a.weight, from, pack);
+        if (a.weight != nullptr) w = at.read_beside(a.weight, from, pack);
 #pragma unroll
         for (int i = 0; i < Row<T>::N; ++i) {
             g[i] = pulled(a.activation, to_float(dy.item[i]), to_float(y.item[i]));
@@ -184,21 +187,24 @@ template <class T>
 __global__ void __launch_bounds__(THREADS, 2) row_norm_backward(const __grid_constant__ BackwardArguments<T> a) {
     constexpr int N = Row<T>::N, PACKS = Row<T>::PACKS;
     __shared__ float room[THREADS * N];
-    Row<T> at = {a.columns, int(blockDim.x), int(threadIdx.x), a.vectors != 0};
+    const long long start = (long long)blockIdx.x * (a.apart ? 1 : blockDim.y), gap = a.apart ? gridDim.x : 1;
+    const long long step = (long long)gridDim.x * blockDim.y;
+    const int shift = Row<T>::shift_of(a.x + start * a.columns, a.vectors != 0);  // of all rows of the block
+    Row<T> at = {a.columns, int(blockDim.x), int(threadIdx.x), a.vectors != 0, shift};
     const int tile = at.tile();
-    const bool many = a.columns > tile, again = many || N == 8;  // short floats are kept converted, and spill
+    const bool many = at.many(), again = many || N == 8;  // short floats are kept converted, and spill
     float dweight[ITEMS] = {}, dbias[ITEMS] = {};
     Vector<T, N> dy[PACKS], x[PACKS];
-    const long long start = (long long)blockIdx.x * blockDim.y, step = (long long)gridDim.x * blockDim.y;
     for (long long first = start; first < a.rows; first += step) {
-        const long long row = first + threadIdx.y, offset = row * a.columns;
+        const long long row = first + threadIdx.y * gap, offset = row * a.columns;
         const bool present = row < a.rows;
         at.columns = present ? a.columns : 0;
+        at.shift = present ? shift : 0;
         Standard standard = {};
         if (present) standard.scale = a.scale[row];
         if (present && a.mean != nullptr) standard.pivot = to_float(a.x[offset]), standard.mean = a.mean[row];
         float sum[2] = {};  // of w g, and of w g h
-        for (int from = 0; from < at.columns; from += tile) {
+        for (int from = 0; from < at.end(); from += tile) {
 #pragma unroll
             for (int p = 0; p < PACKS; ++p) {
                 dy[p] = at.read(a.dy + offset, from, p);
@@ -215,7 +221,7 @@ __global__ void __launch_bounds__(THREADS, 2) row_norm_backward(const __grid_con
         }
         if (a.dx != nullptr) group_sum(sum, at.width, room);
         const float level = a.mean != nullptr ? sum[0] / a.columns : 0.0f, along = sum[1] / a.columns;
-        for (int from = 0; from < at.columns; from += tile) {
+        for (int from = 0; from < at.end(); from += tile) {
 #pragma unroll
             for (int p = 0; p < PACKS; ++p) {
                 if (again) dy[p] = at.read(a.dy + offset, from, p), x[p] = at.read(a.x + offset, from, p);
@@ -235,6 +241,7 @@ __global__ void __launch_bounds__(THREADS, 2) row_norm_backward(const __grid_con
     }
     if (many) return;
     at.columns = a.columns;
+    at.shift = shift;
     leave<T>(dweight, at, a.dweight, a.dweights, room);
     leave<T>(dbias, at, a.dbias, a.dbiases, room);
 }

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+import array_api_compat.numpy
 import ml_dtypes
 import numpy as np
 import pytest
@@ -31,8 +32,9 @@ SLOPE = {
 }
 # The largest error of an element: half a unit in the last place of a number in [1, 2), and what the activations add.
 ROUNDING = {"float32": 2e-6, "float16": 6e-4, "bfloat16": 5e-3}
-# One element, primes, one below and above a tile of 32 columns, of 32 vectors of 4 and of 8, and above a chunk of rows.
-SHAPES = [(1, 1), (7, 5), (3, 31), (2, 33), (5, 128), (2, 132), (9, 256), (2, 264), (67, 8), (131, 3), (700, 1)]
+# One element, primes, one below and above a tile of 32 columns, of 32 vectors of 4 and of 8, a chunk of rows; joined rows.
+SHAPES = [(1, 1), (7, 5), (3, 31), (2, 33), (5, 128), (2, 132), (9, 256), (2, 264), (67, 8), (131, 3), (700, 1),
+    (300, 3), (300, 10), (41, 36), (35, 257)]  # fmt: skip
 
 every = pytest.mark.parametrize(("dtype", "activation"), list(itertools.product(DTYPES, APPLY)))
 
@@ -107,12 +109,31 @@ def test_badly_aligned_arrays_take_the_kernel_of_single_elements(emulator: Emula
     room = np.zeros(8 * 8 + 1, np.float32)
     x = room[1:].reshape(8, 8)
     x[...] = random("float32", 8, 8)
-    bias, expected = random("float32", 8), np.tanh(x)
-    forward_into(x, x, None, "tanh")
+    bias, y = random("float32", 8), np.empty((8, 8), np.float32)
+    forward_into(y, x, bias, "tanh")
     assert emulator.launched[-1].entry == "bias_activation_forward<float, 1, Tanh>"
-    assert_near(x, expected, "float32")
-    forward_into(y := np.empty((8, 8), np.float32), y, bias, "tanh")
+    assert_near(y, np.tanh(np.add(*exact(x, bias))), "float32")
+    forward_into(x, x, bias, "tanh")
     assert emulator.launched[-1].entry == "bias_activation_forward<float, 4, Tanh>"
+    assert_near(x, y, "float32")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(67, 8), (300, 3), (41, 36), (35, 257)])
+def test_arrays_that_begin_alike_move_as_vectors(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, dtype: str, shape: tuple[int, int]
+) -> None:
+    for start in (1, 3):
+        x, y, g, dx = (np.empty(shape[0] * shape[1] + start, DTYPES[dtype])[start:].reshape(shape) for _ in range(4))
+        monkeypatch.setattr(array_api_compat.numpy, "empty_like", lambda like, dx=dx: dx)
+        x[...], g[...], bias = random(dtype, *shape), random(dtype, *shape, seed=1), random(dtype, shape[1], seed=2)
+        forward_into(y, x, bias, "relu")
+        assert_near(y, np.maximum(np.add(*exact(x, bias)), 0), dtype)
+        expected = np.asarray(g, np.float64) * (np.asarray(y) > 0)
+        _, db = backward(g, y, "relu", dx=True, db=True)
+        assert_near(dx, expected, dtype)
+        assert_near(db, expected.sum(0), dtype, np.abs(expected).sum(0).max())
+    assert not any(", 1, " in plan.entry for plan in emulator.launched)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -137,23 +158,26 @@ def test_an_empty_matrix_launches_nothing(emulator: Emulator, shape: tuple[int, 
 
 
 @pytest.mark.parametrize(
-    ("dtype", "columns", "aligned", "vector"),
-    [("float32", 132, True, 4), ("float32", 130, True, 1), ("float32", 132, False, 1), ("float16", 136, True, 8),
-     ("bfloat16", 132, True, 1)],
+    ("dtype", "rows", "columns", "alike", "forward", "backward"),
+    [("float32", 9, 132, True, 4, 4), ("float32", 9, 130, True, 4, 1), ("float32", 33, 130, True, 4, 4),
+     ("float32", 99, 132, False, 1, 1), ("float16", 9, 136, True, 8, 8), ("bfloat16", 1, 132, True, 1, 1),
+     ("bfloat16", 2, 132, True, 8, 1), ("float16", 7, 50257, True, 1, 1), ("float16", 512, 50257, True, 8, 8),
+     ("float32", 1024, 10, True, 4, 4)],
 )  # fmt: skip
-def test_whole_vectors_move_where_every_row_is_aligned(dtype: str, columns: int, aligned: bool, vector: int) -> None:
-    entry = f"<{bias_activation.C_TYPES[dtype]}, {vector}, Relu>"
-    assert forward_plan(dtype, 9, columns, "relu", aligned=aligned).entry == f"bias_activation_forward{entry}"
-    assert (
-        backward_plans(dtype, 9, columns, "relu", db=True, aligned=aligned)[0].entry
-        == f"bias_activation_backward{entry}"
-    )
+def test_vectors_move_but_for_few_uneven_rows(
+    dtype: str, rows: int, columns: int, alike: bool, forward: int, backward: int
+) -> None:
+    t, shape = bias_activation.C_TYPES[dtype], (dtype, rows, columns, "relu")
+    assert forward_plan(*shape, alike=alike).entry == f"bias_activation_forward<{t}, {forward}, Relu>"
+    plans = backward_plans(*shape, db=True, alike=alike)
+    assert plans[0].entry == f"bias_activation_backward<{t}, {backward}, Relu>"
+    assert len(plans) == (1 if rows < 16 else 2)
 
 
 def test_a_plan_counts_the_bytes_that_must_move() -> None:
     """Forward: x, y and the bias; backward: g, y and dx; the sum of the bias gradient: what the chunks left."""
-    assert forward_plan("float16", 1000, 64, "relu", aligned=True).bytes == (2 * 1000 * 64 + 64) * 2
-    main, last = backward_plans("float32", 1000, 64, "relu", db=True, aligned=True)
+    assert forward_plan("float16", 1000, 64, "relu", alike=True).bytes == (2 * 1000 * 64 + 64) * 2
+    main, last = backward_plans("float32", 1000, 64, "relu", db=True, alike=True)
     assert main.bytes == 3 * 1000 * 64 * 4
     chunks = main.grid[0]
     assert last.bytes == (chunks + 1) * 64 * 4
@@ -161,8 +185,8 @@ def test_a_plan_counts_the_bytes_that_must_move() -> None:
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (32, 512), (65536, 1024), (10, 2**24), (2**33, 3), (2**31, 64)])
 def test_every_size_has_a_plan_of_few_launches_and_full_blocks(rows: int, columns: int) -> None:
-    forward = forward_plan("float32", rows, columns, None, aligned=True)
-    plans = backward_plans("float32", rows, columns, None, db=True, aligned=True)
+    forward = forward_plan("float32", rows, columns, None, alike=True)
+    plans = backward_plans("float32", rows, columns, None, db=True, alike=True)
     assert len(plans) <= 2
     for plan in (forward, plans[0]):
         assert plan.block[0] * plan.block[1] == 256 and plan.grid[0] >= 1

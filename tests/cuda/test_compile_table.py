@@ -23,8 +23,8 @@ def test_no_plan_chooses_a_kernel_outside_of_the_table() -> None:
     sizes = (1, 7, 8, 300, 10_000)
     for dtype, activation, aligned in itertools.product(C_TYPES, bias_activation.ACTIVATIONS, (True, False)):
         for rows, columns in itertools.product(sizes, sizes):
-            plan = bias_activation.forward_plan(dtype, rows, columns, activation, aligned=aligned)
-            more = bias_activation.backward_plans(dtype, rows, columns, activation, db=True, aligned=aligned)
+            plan = bias_activation.forward_plan(dtype, rows, columns, activation, alike=aligned)
+            more = bias_activation.backward_plans(dtype, rows, columns, activation, db=True, alike=aligned)
             assert {p.entry for p in (plan, *more)} <= set(listed)
 
 
@@ -57,6 +57,6 @@ def test_a_kernel_that_spills_is_seen() -> None:
 
 
 def test_the_blocks_of_an_sm_are_counted_by_registers_and_threads() -> None:
-    plan = bias_activation.forward_plan("float32", 1000, 8, None, aligned=True)
+    plan = bias_activation.forward_plan("float32", 1000, 8, None, alike=True)
     for registers, target, blocks in [(32, "sm_90a", 8), (33, "sm_90a", 6), (255, "sm_90a", 1), (32, "sm_75", 4)]:
         assert compile_table.blocks_per_sm(plan, Kernel(registers, 0, 0), target) == blocks

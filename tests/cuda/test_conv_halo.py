@@ -49,7 +49,7 @@ def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
 @pytest.fixture
 def forced(monkeypatch: pytest.MonkeyPatch) -> Iterator[Forced]:
     """Calls make all plans have so many rows in a warp, and columns."""
-    caches = conv_halo.refusal, conv_halo.best, conv_halo._plan
+    caches = conv_halo.refusal, conv_halo.best, conv_halo.halo_plan
 
     def force(rows: int, columns: int) -> None:
         for cache in caches:
@@ -140,6 +140,21 @@ def test_an_activation_is_applied_on_the_way_out(emulator: Emulator, activation:
 
 
 @pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
+@pytest.mark.parametrize("name", ["even", "odd"])
+def test_scale_and_residual_on_the_way_out(emulator: Emulator, name: str, last: bool) -> None:
+    """In whole vectors and in single elements."""
+    (x, weight, bias), static = case(*CASES[name], last=last)
+    rng = np.random.default_rng(0)
+    scale = rng.integers(1, 4, weight.shape[0]).astype(np.float32)
+    residual = rng.integers(-9, 9, expected((x, weight, bias), static)[0].shape).astype(np.float32)
+    arrays = [a if a is None else a.astype(np.float16) for a in (x, weight, bias, scale, residual)]
+    y, _ = conv.forward(*arrays, **static, need=(False,) * 5)
+    wide = [a if a is None else a.astype(np.float64) for a in arrays]
+    np.testing.assert_array_equal(y, ops.conv.reference(*wide, **static).astype(np.float16))
+    assert len(entries(emulator)) == 1
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
 def test_a_transposed_convolution(emulator: Emulator, last: bool) -> None:
     rng = np.random.default_rng(0)
     x, weight, bias = (rng.integers(-3, 4, shape).astype(np.float16) for shape in ((2, 10, 5, 6), (10, 4, 3, 3), (4,)))
@@ -153,7 +168,7 @@ def test_a_transposed_convolution(emulator: Emulator, last: bool) -> None:
     np.testing.assert_array_equal(y, ops.conv_transpose.reference(*wide, **static, activation="relu"))
     conv_transpose.backward(residuals, y, (True, False, False))
     assert len(entries(emulator)) == 2
-    assert conv_transpose.way(x, weight, bias, **static) == "conv_halo"
+    assert conv_transpose.way(x, weight, bias, **static) == "conv_halo.cu: boxes of 2 x 3 x 6"
 
 
 def test_packed_arrays_are_read_as_they_lie(emulator: Emulator) -> None:
@@ -275,18 +290,18 @@ REASONS = [
 def test_it_says_who_computes_and_why(own: Convolution, reason: str | None) -> None:
     for which in (False, True):
         way = conv_half.KINDS["float16"].way(own, gradient=which)
-        assert way == ("conv_halo" if reason is None else f"conv_half, not conv_halo: {reason}")
+        assert way.startswith("conv_halo.cu: boxes of ") if reason is None else way.endswith(f"; no halos: {reason}")
 
 
 def test_explain_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     x, weight = np.ones((1, 8, 9, 9), ml_dtypes.bfloat16), np.ones((8, 8, 3, 3), ml_dtypes.bfloat16)
     with kernels_for_numpy(monkeypatch, FEW[:1]):
-        for asked, told in (("halo", "conv_halo"), ("gather", "conv_half, not conv_halo: XPNN_CONV")):
+        for asked, told in (
+            ("halo", "conv_halo.cu: boxes of 1 x 7 x 7"),
+            ("gather", "conv_half.cu: tiles of 128 x 16; no halos: XPNN_CONV"),
+        ):
             monkeypatch.setenv("XPNN_CONV", asked)
             assert xpnn.explain(ops.conv2d, x, weight) == [f"conv: cuda.conv ({told})"]
-        assert xpnn.explain(ops.conv2d, *(a.astype(np.float32) for a in (x, weight))) == [
-            "conv: cuda.conv (conv_float)"
-        ]
         monkeypatch.setenv("XPNN_CONV", "winograd")
         with pytest.raises(ValueError, match="XPNN_CONV: expected one of auto, gather, halo, wgmma, got 'winograd'"):
             ops.conv2d(x, weight)

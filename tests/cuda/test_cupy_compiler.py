@@ -12,7 +12,7 @@ from xpnn.cuda.execute import compile_options
 
 from . import nvrtc
 
-PLAN = bias_activation.forward_plan("float16", 1, 8, "tanh", aligned=True)
+PLAN = bias_activation.forward_plan("float16", 1, 8, "tanh", alike=True)
 
 
 @pytest.fixture

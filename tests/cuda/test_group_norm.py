@@ -22,6 +22,7 @@ PRIMITIVE = own(ops.group_norm, group_norm)
 SIZES = [
     ((2, 6, 5), 3), ((1, 8, 16), 2), ((3, 4), 4), ((3, 12), 3), ((2, 8), 1), ((2, 4, 7, 7), 1), ((2, 3, 1025), 3), ((2, 32, 4), 4),
     ((2, 2, 4100), 1), ((1, 3, 4099), 3), ((2, 40, 9), 1), ((9, 2, 2, 3, 2), 2), ((1, 3, 516), 1), ((2, 18, 64), 2),
+    ((3, 2, 259), 1), ((2, 3, 258), 3), ((3, 5, 53), 1), ((2, 129, 3), 1), ((3, 310), 1), ((3, 10, 261), 2),
 ]  # fmt: skip
 
 
@@ -55,7 +56,7 @@ def test_a_mean_far_from_zero_costs_nothing(emulator: Emulator, shape: tuple[int
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_short_floats_are_as_near_to_float64_as_rounding_allows(emulator: Emulator, dtype: str) -> None:
-    for shape, groups in [((5, 6, 8), 2), ((9, 4, 7), 4), ((3, 16), 2)]:
+    for shape, groups in [((5, 6, 8), 2), ((9, 4, 7), 4), ((3, 16), 2), ((3, 4, 521), 2), ((2, 30, 21), 1)]:
         check_short(PRIMITIVE, dtype, [draw(*shape), draw(shape[1]), draw(shape[1])], num_groups=groups)
 
 
@@ -89,12 +90,12 @@ def test_plans_count_bytes_and_stay_within_the_instantiations() -> None:
     known = {plan.entry for plan in (*row_norm.instantiations(), *group_norm.instantiations())}
     assert len(known) == 12
     for dtype, size in [("float32", 49), ("float16", 3136), ("bfloat16", 1)]:
-        plans = group_norm.backward_plans(dtype, 8, 32, 2, size, None, dx=True, sums=2, aligned=True)
+        plans = group_norm.backward_plans(dtype, 8, 32, 2, size, None, dx=True, sums=2, alike=True)
         assert {plan.entry for plan in plans} <= known and len(plans) == 2
         item = 4 if dtype == "float32" else 2
         assert plans[0].bytes == 3 * 8 * 64 * size * item
         assert plans[1].bytes == 2 * 64 * (8 * 4 + item)
-    assert len(group_norm.backward_plans("float32", 8, 32, 2, 49, None, dx=True, sums=0, aligned=True)) == 1
+    assert len(group_norm.backward_plans("float32", 8, 32, 2, 49, None, dx=True, sums=0, alike=True)) == 1
 
 
 @pytest.mark.parametrize(

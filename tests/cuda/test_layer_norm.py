@@ -33,6 +33,9 @@ SHAPES = [
     (1, 4096),
     (5, 4100),
     (6, 4099),
+    (19, 1021),
+    (3, 1022),
+    (2, 4093),
 ]
 
 
@@ -72,14 +75,14 @@ def test_a_mean_far_from_zero_costs_nothing(emulator: Emulator, shape: tuple[int
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_short_floats_are_as_near_to_float64_as_rounding_allows(emulator: Emulator, dtype: str) -> None:
-    for shape in [(70, 24), (9, 21), (2, 4104)]:
+    for shape in [(70, 24), (9, 21), (2, 4104), (11, 517), (17, 518)]:
         check_short(PRIMITIVE, dtype, [draw(*shape), draw(shape[1]), draw(shape[1])], normalized_shape=shape[1:])
 
 
 def test_the_same_bits_under_every_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows shared by lanes and by warps, and sums over chunks."""
     with emulating(monkeypatch, SCHEDULES) as emulator:
-        for shape in [(80, 9), (9, 1030)]:
+        for shape in [(80, 9), (9, 1030), (19, 259)]:
             check_primitive(
                 PRIMITIVE, [((draw(*shape), draw(shape[1]), draw(shape[1])), {"normalized_shape": shape[1:]})]
             )
@@ -114,29 +117,30 @@ def test_at_inference_no_statistics_are_kept(emulator: Emulator) -> None:
 def test_plans_count_bytes_and_stay_within_the_instantiations() -> None:
     known = {plan.entry for plan in row_norm.instantiations()}
     assert len(known) == 9
-    for dtype, rows, columns, aligned in [
+    for dtype, rows, columns, alike in [
         ("float32", 1, 1, True), ("float16", 4096, 512, True), ("bfloat16", 2**31, 3, False), ("float32", 3, 2**30, True)
     ]:  # fmt: skip
-        forward = row_norm.forward_plan(dtype, rows, columns, 1, aligned=aligned)
-        plans = row_norm.backward_plans(dtype, rows, columns, None, dx=True, sums=2, aligned=aligned)
+        forward = row_norm.forward_plan(dtype, rows, columns, alike=alike)
+        plans = row_norm.backward_plans(dtype, rows, columns, None, dx=True, sums=2, alike=alike)
         assert {plan.entry for plan in (forward, *plans)} <= known and len(plans) <= 2
         size = 4 if dtype == "float32" else 2
         assert forward.bytes == 2 * rows * columns * size and plans[0].bytes == 3 * rows * columns * size
         assert all(plan.block[0] * plan.block[1] == 256 for plan in (forward, plans[0]))
-    with_y, _ = row_norm.backward_plans("float16", 4096, 512, "relu", dx=False, sums=1, aligned=True)
+    with_y, _ = row_norm.backward_plans("float16", 4096, 512, "relu", dx=False, sums=1, alike=True)
     assert with_y.bytes == 3 * 4096 * 512 * 2
-    main, last = row_norm.backward_plans("float16", 4096, 512, None, dx=False, sums=1, aligned=True)
+    main, last = row_norm.backward_plans("float16", 4096, 512, None, dx=False, sums=1, alike=True)
     assert main.bytes == 2 * 4096 * 512 * 2
     assert last.bytes == main.grid[0] * 512 * 4 + 512 * 2
 
 
 @pytest.mark.parametrize(
-    ("dtype", "columns", "aligned", "block"),
+    ("dtype", "columns", "alike", "block"),
     [("float32", 1, True, 1), ("float32", 32, True, 8), ("float32", 132, True, 16), ("float16", 130, True, 32),
+     ("float16", 1021, True, 128), ("float32", 256 + 253, True, 32), ("float32", 256 + 254, True, 64),
      ("float32", 128, False, 32), ("float32", 9999, True, 256), ("bfloat16", 2**30, True, 256)],
 )  # fmt: skip
-def test_threads_of_a_row(dtype: str, columns: int, aligned: bool, block: int) -> None:
-    assert row_norm.forward_plan(dtype, 100, columns, 1, aligned=aligned).block == (block, 256 // block, 1)
+def test_threads_of_a_row(dtype: str, columns: int, alike: bool, block: int) -> None:
+    assert row_norm.forward_plan(dtype, 100, columns, alike=alike).block == (block, 256 // block, 1)
 
 
 @pytest.mark.parametrize(

@@ -119,15 +119,19 @@ def test_badly_aligned_arrays_have_the_same_values(emulator: Emulator, rule: str
 
 
 @every_rule
-def test_badly_aligned_state(emulator: Emulator, rule: str) -> None:
-    p, q, g = (arrays("float32", (50,), seed=i) for i in (0, 0, 1))
+@pytest.mark.parametrize("others", [list, lambda xs: list(map(misplaced, xs))])
+def test_badly_aligned_state(emulator: Emulator, rule: str, others: Any) -> None:
+    """Beside others that are aligned, and beside others that begin alike, so that vectors move behind a head."""
+    p, q, g = (arrays("float32", (50,), (2,), (4099,), seed=i) for i in (0, 0, 1))
+    q, h = others(q), others(g)
     first, second = make(rule, p), make(rule, q)
     first.step(g)
-    second.step(g)
-    second.state = {"0": {name: misplaced(x) for name, x in second.state["0"].items()}}
+    second.step(h)
+    second.state = {i: {name: misplaced(x) for name, x in state.items()} for i, state in second.state.items()}
     first.step(g)
-    second.step(g)
-    np.testing.assert_allclose(p[0], q[0], rtol=1e-6, atol=1e-6)
+    second.step(h)
+    for x, y in zip(p, q, strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-6)
 
 
 def test_a_variance_below_zero_is_zero(emulator: Emulator) -> None:

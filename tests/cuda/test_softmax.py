@@ -173,19 +173,19 @@ def test_arrays_that_begin_alike_move_as_vectors(
 
 
 @both
-@pytest.mark.parametrize("shape", [(150, 10), (7, 513)])
+@pytest.mark.parametrize("shape", [(150, 10), (7, 511), (7, 513)])
 def test_a_block_takes_tiles_one_after_another(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, name: str, shape: tuple[int, ...]
 ) -> None:
-    """As it does where there are more of them than blocks fill a GPU."""
-    x, g = random("float32", shape), random("float32", shape, seed=1)
+    """As it does where there are more of them than blocks fill a GPU; they begin at other places within 16 bytes."""
+    x, g = random("float16", shape), random("float16", shape, seed=1)
     monkeypatch.setattr(
         softmax, "launch", lambda plan, values: launch(dataclasses.replace(plan, grid=(1, 1, 1)), values)
     )
     y, residuals = FORMS[name].forward(x, need=(True,))
     (dx,) = FORMS[name].backward(residuals, g, (True,))
     for found, expected in zip((y, dx), exact(name, x, g, 1), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=3e-5, atol=1e-6)
+        assert np.abs(found - expected).max() <= 2 * ROUNDING["float16"] * np.abs(expected).max()
 
 
 def test_badly_aligned_arrays_take_the_kernel_of_single_elements(emulator: Emulator) -> None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from math import gcd
 from typing import Any, NamedTuple
 
 from ..namespace.libraries import raw_namespace
 from .arguments import Layout
-from .arrays import VECTOR, is_aligned
+from .arrays import VECTOR, begin_alike
 from .dtypes import C_TYPES, ITEM_SIZE, dtype_name
 from .launch import launch
 from .plan import Dim, Plan
@@ -25,6 +26,7 @@ _FILE = "bias_activation.cu"
 _THREADS, _SUM_COLUMNS, _SUM_PARTS = 256, 32, 16
 # Blocks that fill the largest GPUs (132 to 160 SMs); the backward has fewer, since each of its chunks is a row of sums to add.
 _FORWARD_BLOCKS, _BACKWARD_BLOCKS = 2048, 512
+_MOST_LINE = 2**30  # the kernels count the elements of a line in int
 
 
 def forward_into(y: Any, x: Any, bias: Any, activation: str | None) -> None:
@@ -33,8 +35,10 @@ def forward_into(y: Any, x: Any, bias: Any, activation: str | None) -> None:
     y, x (..., columns) C-contiguous, y may be x; bias (columns) or None; all of one dtype of C_TYPES.
     """
     rows, columns = _matrix(x)
-    plan = forward_plan(dtype_name(x.dtype), rows, columns, activation, aligned=is_aligned(x, y))
-    launch(plan, plan.layout(y=y, x=x, bias=bias, rows=rows, columns=columns))
+    dtype, alike = dtype_name(x.dtype), begin_alike(x, y)
+    plan = forward_plan(dtype, rows, columns, activation, alike=alike)
+    joined = _tiling(dtype, rows, columns, alike, backward=False).joined
+    launch(plan, plan.layout(y=y, x=x, bias=bias, rows=rows, columns=columns, joined=joined))
 
 
 def backward(g: Any, y: Any, activation: str | None, *, dx: bool, db: bool) -> tuple[Any, Any]:
@@ -49,13 +53,14 @@ def backward(g: Any, y: Any, activation: str | None, *, dx: bool, db: bool) -> t
         return dz, xp.zeros(columns, dtype=g.dtype) if db else None
     y = None if activation is None else y
     shape = dtype_name(g.dtype), rows, columns
-    aligned = is_aligned(g, y, dz)
-    main, *last = backward_plans(*shape, activation, db=db, aligned=aligned)
+    alike = begin_alike(g, y, dz)
+    main, *last = backward_plans(*shape, activation, db=db, alike=alike)
     gradient = xp.empty(columns, dtype=g.dtype) if db else None
-    chunks = _tiling(*shape, aligned, _BACKWARD_BLOCKS).chunks
+    tiling = _tiling(*shape, alike, backward=True)
+    chunks = tiling.chunks * tiling.joined
     sums = xp.empty((chunks, columns), dtype=xp.float32) if last else None
     direct = None if last else gradient
-    launch(main, main.layout(dx=dz, db=direct, sums=sums, g=g, y=y, rows=rows, columns=columns))
+    launch(main, main.layout(dx=dz, db=direct, sums=sums, g=g, y=y, rows=rows, columns=columns, joined=tiling.joined))
     for plan in last:
         launch(plan, plan.layout(db=gradient, sums=sums, chunks=chunks, columns=columns))
     return dz, gradient
@@ -73,9 +78,9 @@ def pulled(g: Any, y: Any, activation: str | None) -> Any:
 
 
 @functools.lru_cache(1024)
-def forward_plan(dtype: str, rows: int, columns: int, activation: str | None, *, aligned: bool) -> Plan:
-    """The launch of the forward; aligned: x and y begin at multiples of 16 bytes."""
-    tiling = _tiling(dtype, rows, columns, aligned, _FORWARD_BLOCKS)
+def forward_plan(dtype: str, rows: int, columns: int, activation: str | None, *, alike: bool) -> Plan:
+    """The launch of the forward; alike: x and y begin at the same place within 16 bytes."""
+    tiling = _tiling(dtype, rows, columns, alike, backward=False)
     return Plan(
         file=_FILE,
         entry=f"bias_activation_forward<{C_TYPES[dtype]}, {tiling.vector}, {ACTIVATIONS[activation]}>",
@@ -89,10 +94,11 @@ def forward_plan(dtype: str, rows: int, columns: int, activation: str | None, *,
 
 @functools.lru_cache(1024)
 def backward_plans(
-    dtype: str, rows: int, columns: int, activation: str | None, *, db: bool, aligned: bool
+    dtype: str, rows: int, columns: int, activation: str | None, *, db: bool, alike: bool
 ) -> tuple[Plan, ...]:
-    """The launch of the backward, and that of bias_sum if the rows are in several chunks and db is wanted."""
-    tiling = _tiling(dtype, rows, columns, aligned, _BACKWARD_BLOCKS)
+    """The launch of the backward, and that of bias_sum if db is wanted and has several parts: of chunks, of joined rows."""
+    tiling = _tiling(dtype, rows, columns, alike, backward=True)
+    parts = tiling.chunks * tiling.joined
     arrays = 2 if activation is None else 3
     main = Plan(
         file=_FILE,
@@ -103,7 +109,7 @@ def backward_plans(
         bytes=arrays * rows * columns * ITEM_SIZE[dtype],
         flops=3 * rows * columns,
     )
-    if not db or tiling.chunks <= 1:
+    if not db or parts <= 1:
         return (main,)
     last = Plan(
         file=_FILE,
@@ -111,8 +117,8 @@ def backward_plans(
         layout=_sum_layout(C_TYPES[dtype]),
         grid=(-(-columns // _SUM_COLUMNS), 1, 1),
         block=(_SUM_COLUMNS, _SUM_PARTS, 1),
-        bytes=columns * (4 * tiling.chunks + ITEM_SIZE[dtype]),
-        flops=columns * tiling.chunks,
+        bytes=columns * (4 * parts + ITEM_SIZE[dtype]),
+        flops=columns * parts,
     )
     return main, last
 
@@ -121,33 +127,42 @@ def instantiations() -> Iterator[Plan]:
     """A plan for each kernel that the plans above can ask for."""
     for dtype in C_TYPES:
         for activation in ACTIVATIONS:
-            for aligned in (True, False):
-                yield forward_plan(dtype, 1, 8, activation, aligned=aligned)
-                yield backward_plans(dtype, 1, 8, activation, db=True, aligned=aligned)[0]
-        yield backward_plans(dtype, 10_000, 8, None, db=True, aligned=True)[1]
+            for alike in (True, False):
+                yield forward_plan(dtype, 1, 8, activation, alike=alike)
+                yield backward_plans(dtype, 1, 8, activation, db=True, alike=alike)[0]
+        yield backward_plans(dtype, 10_000, 8, None, db=True, alike=True)[1]
 
 
 class _Tiling(NamedTuple):
-    """How blocks share a matrix: tiles of columns times chunks of rows; vector elements move at once."""
+    """How blocks share a matrix: tiles of places times chunks of lines, of joined rows each; vector elements move at once."""
 
     tiles: int
     chunks: int
     block: Dim
     vector: int
+    joined: int
 
 
 @functools.lru_cache(1024)
-def _tiling(dtype: str, rows: int, columns: int, aligned: bool, most_blocks: int) -> _Tiling:
+def _tiling(dtype: str, rows: int, columns: int, alike: bool, *, backward: bool) -> _Tiling:
     vector = VECTOR // ITEM_SIZE[dtype]
-    if not aligned or columns % vector:
-        vector = 1
-    groups = -(-columns // vector)
-    # A warp side by side is enough for whole lines of memory; narrower matrices give each warp several rows.
-    width = min(32, 1 << max(groups - 1, 0).bit_length())
+    joined = vector // gcd(columns, vector)
+    # Joined rows of the backward need the sum of a second launch: none of the few that one chunk of single elements holds.
+    least = 4 * _THREADS // _width(columns) + 1 if backward and joined > 1 else joined
+    if not alike or rows < least or joined * columns > _MOST_LINE:
+        vector = joined = 1
+    groups, lines = -(-columns * joined // vector), -(-rows // joined)
+    width = _width(groups)
     height = _THREADS // width
     tiles = -(-groups // width)
-    chunks = min(-(-rows // (height * (4 if vector == 1 else 2))), max(most_blocks // max(tiles, 1), 1))
-    return _Tiling(tiles, chunks, (width, height, 1), vector)
+    most = _BACKWARD_BLOCKS if backward else _FORWARD_BLOCKS
+    chunks = min(-(-lines // (height * (4 if vector == 1 else 2))), max(most // max(tiles, 1), 1))
+    return _Tiling(tiles, chunks, (width, height, 1), vector, joined)
+
+
+def _width(groups: int) -> int:
+    """Threads side by side: a warp is enough for whole lines of memory; narrower matrices give each warp several rows."""
+    return min(32, 1 << max(groups - 1, 0).bit_length())
 
 
 def _matrix(x: Any) -> tuple[int, int]:
@@ -156,17 +171,18 @@ def _matrix(x: Any) -> tuple[int, int]:
     return (x.size // columns if columns else 0), columns
 
 
+_SIZES = ("rows", "long long"), ("columns", "int"), ("joined", "int")
+
+
 @functools.cache
 def _forward_layout(t: str) -> Layout:
-    fields = ("y", f"{t}*"), ("x", f"const {t}*"), ("bias", f"const {t}*"), ("rows", "long long"), ("columns", "int")
-    return Layout(f"ForwardArguments<{t}>", fields)
+    return Layout(f"ForwardArguments<{t}>", (("y", f"{t}*"), ("x", f"const {t}*"), ("bias", f"const {t}*"), *_SIZES))
 
 
 @functools.cache
 def _backward_layout(t: str) -> Layout:
     written = ("dx", f"{t}*"), ("db", f"{t}*"), ("sums", "float*")
-    read = ("g", f"const {t}*"), ("y", f"const {t}*"), ("rows", "long long"), ("columns", "int")
-    return Layout(f"BackwardArguments<{t}>", (*written, *read))
+    return Layout(f"BackwardArguments<{t}>", (*written, ("g", f"const {t}*"), ("y", f"const {t}*"), *_SIZES))
 
 
 @functools.cache

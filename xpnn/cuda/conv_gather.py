@@ -59,15 +59,27 @@ def share_count(steps: int, blocks: int) -> int:
 
 
 def start(plan: Plan, values: dict[str, Any], own: Tiling, out: Any, source: Any, weight: Any, **arrays: Any) -> None:
-    """The launch; arrays: scale, bias, residual, those that there are."""
+    """The launch; arrays: scale, bias, residual and moments, those that there are."""
     parts = tickets = None
     if own.shares > 1:
         xp = raw_namespace(out)
         tiles = prod(plan.grid) // own.shares
         parts = xp.empty(tiles * own.room // 4, dtype=xp.float32)
         tickets = _tickets(out)[:tiles]
+    moments = arrays.get("moments")
+    if moments is not None:
+        channels = values["groups"] * values["outputs"]
+        moments = moments.make(raw_namespace(out), out.size // channels, own.tile.bm, channels)
     ends = {name: arrays.get(name) for name in ("scale", "bias", "residual")}
-    pointers = {"out": out, "parts": parts, "tickets": tickets, "in": source, "weight": weight, **ends}
+    pointers = {
+        "out": out,
+        "parts": parts,
+        "tickets": tickets,
+        "moments": moments,
+        "in": source,
+        "weight": weight,
+        **ends,
+    }
     launch(plan, plan.layout(**pointers, **values))
 
 

@@ -23,10 +23,12 @@ class Half(Kind):
 
     __slots__ = ()
 
-    def way(self, conv: Convolution, *, gradient: bool) -> str:
-        """Which kernel computes the forward or the input gradient, and why not the other one."""
+    def way(self, conv: Convolution, *, gradient: bool = False) -> str:
+        """What computes the forward or the input gradient, for explain(), and why the other kernel does not."""
         why = self._not_halo(conv, gradient)
-        return "conv_halo" if why is None else f"conv_half, not conv_halo: {why}"
+        return (
+            conv_halo.way(conv, gradient) if why is None else f"{super().way(conv, gradient=gradient)}; no halos: {why}"
+        )
 
     def _gather(
         self,
@@ -38,13 +40,21 @@ class Half(Kind):
         activation: str | None,
         *,
         gradient: bool,
+        scale: Any = None,
+        residual: Any = None,
+        moments: Any = None,
     ) -> None:
         """source, weight packed."""
-        if self._not_halo(conv, gradient) is not None:
-            return super()._gather(out, source, weight, bias, conv, activation, gradient=gradient)
-        plan, values = conv_halo.halo_plan(self.dtype, conv, activation, gradient=gradient, aligned=is_aligned(out))
-        arrays = {"out": out, "in": source, "weight": weight, "scale": None, "bias": bias, "residual": None}
-        return launch(plan, plan.layout(**arrays, **values))
+        ends = {"scale": scale, "residual": residual}
+        if moments is not None or self._not_halo(conv, gradient) is not None:
+            arrays = out, source, weight, bias
+            return super()._gather(*arrays, conv, activation, gradient=gradient, moments=moments, **ends)
+        aligned = is_aligned(out, residual)
+        plan, values = conv_halo.halo_plan(
+            self.dtype, conv, activation, gradient=gradient, aligned=aligned, residual=residual is not None
+        )
+        pointers = {"out": out, "in": source, "weight": weight, "scale": scale, "bias": bias, "residual": residual}
+        return launch(plan, plan.layout(**pointers, **values))
 
     def _not_halo(self, conv: Convolution, gradient: bool) -> str | None:
         """Why conv_halo.cu does not compute this, in words, or None."""

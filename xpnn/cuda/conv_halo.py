@@ -17,7 +17,7 @@ from .conv_shape import ACTIVATIONS, PACKED, Convolution, padded, strides
 from .dtypes import C_TYPES, ITEM_SIZE
 from .plan import Plan
 
-__all__ = ["Choice", "best", "halo_plan", "instantiations", "refusal"]
+__all__ = ["Choice", "best", "halo_plan", "instantiations", "refusal", "way"]
 
 # As in the kernel file: threads, warps, places of a target position, chunks of a stage, rows that leave at once; bytes of a chunk.
 _THREADS, _WARPS, _PLACES, _SUM_CHUNKS, _OUT_ROWS, _CHUNK = 128, 4, 4, 8, 128, 16
@@ -85,15 +85,22 @@ def best(conv: Convolution, *, gradient: bool) -> Choice | None:
     return min(found, default=None)
 
 
-def halo_plan(
-    dtype: str, conv: Convolution, activation: str | None, *, gradient: bool, aligned: bool
-) -> tuple[Plan, dict[str, Any]]:
-    """The launch of a forward or an input gradient that is not refused, and the numbers of its struct; aligned: `out` is."""
-    return _plan(dtype, conv, ACTIVATIONS[activation], gradient, aligned)
+def way(conv: Convolution, gradient: bool) -> str:
+    """What computes a forward or an input gradient that is not refused, for explain()."""
+    choice = best(conv, gradient=gradient)
+    assert choice is not None
+    images, *places = choice.box
+    return f"conv_halo.cu: boxes of {images} x {' x '.join(map(str, places[-len(conv.sizes) :]))}"
 
 
 @functools.lru_cache(1024)
-def _plan(dtype: str, conv: Convolution, activation: int, gradient: bool, aligned: bool) -> tuple[Plan, dict[str, Any]]:
+def halo_plan(
+    dtype: str, conv: Convolution, activation: str | None, *, gradient: bool, aligned: bool, residual: bool = False
+) -> tuple[Plan, dict[str, Any]]:
+    """The launch of a forward or an input gradient that is not refused, and the numbers of its struct.
+
+    aligned: all of its arrays with the shape of `out` are. residual: whether there is one.
+    """
     choice = best(conv, gradient=gradient)
     assert choice is not None
     channels, outputs, sizes, targets = _ends(conv, gradient)
@@ -106,13 +113,13 @@ def _plan(dtype: str, conv: Convolution, activation: int, gradient: bool, aligne
         grid=(_boxes(sides, choice.box) * -(-outputs // choice.columns), 1, 1),
         block=(_THREADS, 1, 1),
         shared=_shared(_WARPS * choice.warp_rows, choice.columns, prod(halo) * (chunks | 1), conv.taps * chunks),
-        bytes=ITEM_SIZE[dtype] * sum(conv.elements),
+        bytes=ITEM_SIZE[dtype] * (sum(conv.elements) + residual * conv.elements[2]),
         flops=conv.flops,
     )
     target = strides(outputs, targets, conv.last)
     values = {
         "in_image": prod(sizes) * chunks, "chunks": chunks, "pitch": chunks | 1, "outputs": outputs,
-        "out_channel": target.channel, "activation": activation, "vector": int(aligned and choice.vector),
+        "out_channel": target.channel, "activation": ACTIVATIONS[activation], "vector": int(aligned and choice.vector),
         "source": _each(sides, "source"), "target": _each(sides, "target"), "box": choice.box, "halo": halo,
         "kernel": _each(sides, "kernel"), "lower": _each(sides, "lower"), "first": _each(sides, "first"),
         "step": _each(sides, "step"), "out_stride": (target.image, *target.axes),

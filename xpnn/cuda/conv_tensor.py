@@ -56,11 +56,15 @@ class Kind(NamedTuple):
     dtype: str
     products: str
 
-    def forward(self, x: Any, weight: Any, bias: Any, conv: Convolution, activation: str | None) -> Any:
-        """y = act(conv(x) + bias); all arrays C-contiguous, of the dtype."""
+    def way(self, conv: Convolution, *, gradient: bool = False) -> str:
+        """What computes the forward or the input gradient, for explain()."""
+        return f"{self.file}: {self.tiling(conv, gradient)}"
+
+    def forward(self, x: Any, weight: Any, bias: Any, conv: Convolution, activation: str | None, **ends: Any) -> Any:
+        """y = act(scale conv(x) + bias + residual); all arrays C-contiguous, of the dtype. ends: scale, residual, moments."""
         y = raw_namespace(x).empty(conv.y_shape, dtype=x.dtype)
         x, weight = pack((x, image_job(conv, y=False)), (weight, weight_job(conv, gradient=False)))
-        self._gather(y, x, weight, bias, conv, activation, gradient=False)
+        self._gather(y, x, weight, bias, conv, activation, gradient=False, **ends)
         return y
 
     def transposed(self, x: Any, weight: Any, bias: Any, conv: Convolution, activation: str | None) -> Any:
@@ -88,10 +92,6 @@ class Kind(NamedTuple):
             self._gather(own, own_g, next(packed), None, conv, None, gradient=True)
         return own, *(self._weight_gradient(own_g, own_x, conv, weight.shape, bias=db) if dw else (None, None))
 
-    def way(self, conv: Convolution, *, gradient: bool) -> str:
-        """Which kernel computes the forward or the input gradient."""
-        return self.file.removesuffix(".cu")
-
     def instantiations(self) -> Iterator[Plan]:
         """A plan for each kernel of this kind that the plans below can ask for."""
         for batch, filters in [(1, 16), (1, 17), (300, 17)]:
@@ -109,11 +109,17 @@ class Kind(NamedTuple):
         activation: str | None,
         *,
         gradient: bool,
+        scale: Any = None,
+        residual: Any = None,
+        moments: Any = None,
     ) -> None:
         """source, weight packed."""
         own = self.tiling(conv, gradient)
-        plan, values = gather_plan(self, conv, activation, gradient=gradient, aligned=is_aligned(out))
-        start(plan, values, own, out, source, weight, bias=bias)
+        plan, values = gather_plan(
+            self, conv, activation, gradient=gradient, aligned=is_aligned(out, residual), residual=residual is not None
+        )
+        ends = {"scale": scale, "bias": bias, "residual": residual, "moments": moments}
+        start(plan, values, own, out, source, weight, **ends)
 
     def tiling(self, conv: Convolution, gradient: bool) -> Tiling:
         """Of the forward or of the input gradient."""
@@ -136,9 +142,12 @@ class Kind(NamedTuple):
 
 @functools.lru_cache(1024)
 def gather_plan(
-    kind: Kind, conv: Convolution, activation: str | None, *, gradient: bool, aligned: bool
+    kind: Kind, conv: Convolution, activation: str | None, *, gradient: bool, aligned: bool, residual: bool = False
 ) -> tuple[Plan, dict[str, Any]]:
-    """The launch of the forward or of the input gradient, and the numbers of its struct; aligned: `out` is."""
+    """The launch of the forward or of the input gradient, and the numbers of its struct.
+
+    aligned: all of its arrays with the shape of `out` are. residual: whether there is one.
+    """
     channels, outputs = (conv.filters, conv.channels) if gradient else (conv.channels, conv.filters)
     chunk_ = chunk(kind.dtype)
     own = padded(channels, chunk_)
@@ -163,7 +172,8 @@ def gather_plan(
         grid=(tiles * shares, conv.groups, phases),
         block=(_THREADS, 1, 1),
         shared=_shared(tile),
-        bytes=ITEM_SIZE[kind.dtype] * sum(conv.elements) + 2 * tiles * conv.groups * phases * chosen.room,
+        bytes=ITEM_SIZE[kind.dtype] * (sum(conv.elements) + residual * conv.elements[2])
+        + 2 * tiles * conv.groups * phases * chosen.room,
         flops=conv.flops,
     )
     return plan, values

@@ -9,7 +9,7 @@ from ..cpu.conv_transpose import refuse_arguments
 from ..cpu.windows import Pairs, adjoint_padding, transposed_sizes
 from . import bias_activation
 from .arrays import contiguous
-from .conv import bias_gradient, family_of, kernel_of, sizes_of
+from .conv import bias_gradient, family_of, sizes_of, way_of
 from .conv_shape import Convolution, convolution
 from .dtypes import refuse_dtypes
 
@@ -46,8 +46,8 @@ def forward(
 
 
 def way(x: Any, weight: Any, bias: Any = None, *, activation: str | None = None, **options: Any) -> str:
-    """Which kernel computes the forward, and why not another one."""
-    return kernel_of(x, _adjoint(x, weight, **options), gradient=True)
+    """Which kernels compute the forward, and why not others."""
+    return way_of(x, _adjoint(x, weight, **options), gradient=True)
 
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:

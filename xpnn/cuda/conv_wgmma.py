@@ -85,13 +85,19 @@ class Wgmma(conv_half.Half):
         activation: str | None,
         *,
         gradient: bool,
+        scale: Any = None,
+        residual: Any = None,
+        moments: Any = None,
     ) -> None:
         """source, weight packed."""
-        if refusal(conv, gradient=gradient) is not None:
-            return super()._gather(out, source, weight, bias, conv, activation, gradient=gradient)
-        plan, image, shape, values = plan_of(self.dtype, conv, activation, gradient=gradient, aligned=is_aligned(out))
+        ends = {"scale": scale, "residual": residual}
+        if refusal(conv, gradient=gradient) is not None or moments is not None:
+            arrays = out, source, weight, bias
+            return super()._gather(*arrays, conv, activation, gradient=gradient, moments=moments, **ends)
+        aligned = is_aligned(out, residual)
+        plan, image, shape, values = plan_of(self.dtype, conv, activation, gradient=gradient, aligned=aligned)
         maps = {"image": TensorMap(source, image), "weight": TensorMap(weight, shape)}
-        return launch(plan, plan.layout(**maps, out=out, scale=None, bias=bias, residual=None, **values))
+        return launch(plan, plan.layout(**maps, out=out, scale=scale, bias=bias, residual=residual, **values))
 
 
 KINDS = {dtype: Wgmma(*kind) for dtype, kind in conv_half.KINDS.items()}

@@ -10,12 +10,12 @@ from typing import Any
 from ..namespace.libraries import raw_namespace
 from . import row_norm
 from .arguments import Layout
-from .arrays import contiguous, is_aligned
+from .arrays import begin_alike, contiguous
 from .dtypes import C_TYPES, ITEM_SIZE, dtype_name, refuse_dtypes
 from .launch import launch
 from .norm import KINDS
 from .plan import Plan
-from .row_norm import block_of, sum_plan, sum_up, up_to_power, whole_vectors
+from .row_norm import block_of, in_packs, sum_plan, sum_up, up_to_power
 
 __all__ = ["backward", "backward_plans", "forward", "instantiations", "refusal"]
 
@@ -65,17 +65,17 @@ def _launch(dx: Any, gradients: tuple[Any, Any], dy: Any, residuals: Any) -> Non
     x, weight, y, statistics, groups, activation = residuals
     xp = raw_namespace(x)
     samples, channels, size = x.shape[0], x.shape[1], prod(x.shape[2:])
-    dtype, aligned = dtype_name(x.dtype), is_aligned(dy, y, x, dx, weight)
+    dtype, alike = dtype_name(x.dtype), begin_alike(dy, y, x, dx)
     sums, own = sum(a is not None for a in gradients), channels // groups
     main, *last = backward_plans(
-        dtype, samples, groups, own, size, activation, dx=dx is not None, sums=sums, aligned=aligned
+        dtype, samples, groups, own, size, activation, dx=dx is not None, sums=sums, alike=alike
     )  # fmt: skip
     parts = [None if a is None else xp.empty((samples, channels), dtype=xp.float32) for a in gradients]
     arguments = main.layout(
         dx=dx, dweights=parts[0], dbiases=parts[1], dy=dy, y=y, x=x, weight=weight, mean=statistics.mean,
         scale=statistics.scale, rows=samples * groups, groups=groups, channels=own, size=size,
-        width=_width(own, size, main.block[0]), vectors=_vectors(dtype, own, size, aligned),
-        activation=KINDS[activation],
+        width=_width(own, size, main.block[0]), vectors=in_packs(dtype, own * size, alike),
+        channel_vectors=in_packs(dtype, size, alike), activation=KINDS[activation],
     )  # fmt: skip
     launch(main, arguments)
     for plan in last:
@@ -85,11 +85,11 @@ def _launch(dx: Any, gradients: tuple[Any, Any], dy: Any, residuals: Any) -> Non
 @functools.lru_cache(1024)
 def backward_plans(
     dtype: str, samples: int, groups: int, channels: int, size: int, activation: str | None, *, dx: bool, sums: int,
-    aligned: bool,
+    alike: bool,
 ) -> tuple[Plan, ...]:  # fmt: skip
     """The launch of the backward of x (samples, groups, channels, size), and that of the sum over the samples."""
     columns, rows = channels * size, samples * groups
-    block = block_of(dtype, columns, _vectors(dtype, channels, size, aligned))
+    block = block_of(dtype, columns, in_packs(dtype, columns, alike))
     main = Plan(
         file=_FILE,
         entry=f"group_norm_backward<{C_TYPES[dtype]}>",
@@ -105,12 +105,7 @@ def backward_plans(
 def instantiations() -> Iterator[Plan]:
     """A plan for each kernel that the plans above can ask for; that of the sum is one of row_norm's."""
     for dtype in C_TYPES:
-        yield backward_plans(dtype, 1, 1, 8, 8, None, dx=True, sums=0, aligned=True)[0]
-
-
-def _vectors(dtype: str, channels: int, size: int, aligned: bool) -> bool:
-    """Whether 16 bytes move at once, which they then do in channels and in whole groups alike."""
-    return whole_vectors(dtype, size, 1, aligned) and whole_vectors(dtype, channels * size, size, aligned)
+        yield backward_plans(dtype, 1, 1, 8, 8, None, dx=True, sums=0, alike=True)[0]
 
 
 def _width(channels: int, size: int, threads: int) -> int:
@@ -123,5 +118,7 @@ def _layout(t: str) -> Layout:
     written = ("dx", f"{t}*"), ("dweights", "float*"), ("dbiases", "float*")
     arrays = ("dy", f"const {t}*"), ("y", f"const {t}*"), ("x", f"const {t}*"), ("weight", f"const {t}*")
     statistics = ("mean", "const float*"), ("scale", "const float*"), ("rows", "long long")
-    numbers = [(name, "int") for name in ("groups", "channels", "size", "width", "vectors", "activation")]
+    numbers = [
+        (name, "int") for name in ("groups", "channels", "size", "width", "vectors", "channel_vectors", "activation")
+    ]
     return Layout(f"GroupArguments<{t}>", (*written, *arrays, *statistics, *numbers))

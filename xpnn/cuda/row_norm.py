@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from math import gcd
 from typing import Any, NamedTuple
 
 from ..namespace.libraries import raw_namespace
 from .arguments import Layout
-from .arrays import VECTOR, is_aligned
+from .arrays import VECTOR, begin_alike
 from .dtypes import C_TYPES, ITEM_SIZE, dtype_name
 from .launch import launch
-from .norm import KINDS, THREADS
+from .norm import KINDS, LEAST_PACKS, THREADS
 from .plan import Dim, Plan
 
 __all__ = [
@@ -25,11 +26,11 @@ __all__ = [
     "block_of",
     "forward",
     "forward_plan",
+    "in_packs",
     "instantiations",
     "sum_plan",
     "sum_up",
     "up_to_power",
-    "whole_vectors",
 ]
 
 MOST_COLUMNS = 2**30  # the kernels count columns in int
@@ -63,9 +64,9 @@ def forward(
     mean = xp.empty(rows, dtype=xp.float32) if keep and centre else None
     scale = xp.empty(rows, dtype=xp.float32) if keep else None
     if x.size:
-        dtype, aligned = dtype_name(x.dtype), is_aligned(x, y, weight, bias)
-        plan = forward_plan(dtype, rows, columns, inner, aligned=aligned)
-        vectors = whole_vectors(dtype, columns, inner, aligned)
+        dtype, alike = dtype_name(x.dtype), begin_alike(x, y)
+        plan = forward_plan(dtype, rows, columns, alike=alike)
+        vectors = in_packs(dtype, columns, alike)
         arguments = plan.layout(
             y=y, mean=mean, scale=scale, x=x, weight=weight, bias=bias, rows=rows, columns=columns, groups=groups,
             inner=inner, vectors=vectors, centre=centre, activation=KINDS[activation], eps=eps,
@@ -88,15 +89,15 @@ def backward(
     new = xp.empty if x.size else xp.zeros
     own = [new(columns, dtype=x.dtype) if wanted else None for wanted in (dweight, dbias)]
     if x.size:
-        dtype, aligned = dtype_name(x.dtype), is_aligned(dy, y, x, gradient, weight)
-        main, *last = backward_plans(dtype, rows, columns, activation, dx=dx, sums=dweight + dbias, aligned=aligned)
+        dtype, alike = dtype_name(x.dtype), begin_alike(dy, y, x, gradient)
+        main, *last = backward_plans(dtype, rows, columns, activation, dx=dx, sums=dweight + dbias, alike=alike)
         chunks = main.grid[0]
         parts = [xp.empty((chunks, columns), dtype=xp.float32) if last and w else None for w in (dweight, dbias)]
         direct = (None, None) if last else own
         arguments = main.layout(
             dx=gradient, dweight=direct[0], dbias=direct[1], dweights=parts[0], dbiases=parts[1], dy=dy, y=y, x=x,
             weight=weight, mean=statistics.mean, scale=statistics.scale, rows=rows, columns=columns,
-            vectors=whole_vectors(dtype, columns, 1, aligned), activation=KINDS[activation],
+            vectors=in_packs(dtype, columns, alike), apart=_period(dtype, columns, alike) > 1, activation=KINDS[activation],
         )  # fmt: skip
         launch(main, arguments)
         for plan in last:
@@ -114,9 +115,9 @@ def sum_up(plan: Plan, gradients: Any, parts: Any, chunks: int, columns: int) ->
 
 
 @functools.lru_cache(1024)
-def forward_plan(dtype: str, rows: int, columns: int, inner: int, *, aligned: bool) -> Plan:
-    """The launch of the forward; aligned: all arrays begin at multiples of 16 bytes."""
-    block = block_of(dtype, columns, whole_vectors(dtype, columns, inner, aligned))
+def forward_plan(dtype: str, rows: int, columns: int, *, alike: bool) -> Plan:
+    """The launch of the forward; alike: x and y begin at the same place within 16 bytes."""
+    block = block_of(dtype, columns, in_packs(dtype, columns, alike))
     return Plan(
         file=_FILE,
         entry=f"row_norm_forward<{C_TYPES[dtype]}>",
@@ -130,12 +131,14 @@ def forward_plan(dtype: str, rows: int, columns: int, inner: int, *, aligned: bo
 
 @functools.lru_cache(1024)
 def backward_plans(
-    dtype: str, rows: int, columns: int, activation: str | None, *, dx: bool, sums: int, aligned: bool
+    dtype: str, rows: int, columns: int, activation: str | None, *, dx: bool, sums: int, alike: bool
 ) -> tuple[Plan, ...]:
     """The launch of the backward, and that of the sum of its chunks; sums: how many of dweight and dbias are wanted."""
-    block = block_of(dtype, columns, whole_vectors(dtype, columns, 1, aligned))
+    block = block_of(dtype, columns, in_packs(dtype, columns, alike))
     most = _MOST_CHUNKS if sums else 2**30
     chunks = min(-(-rows // (block[1] * (_LEAST_ROWS if sums else 1))), most)
+    period = _period(dtype, columns, alike)
+    chunks = -(-chunks // period) * period
     main = Plan(
         file=_FILE,
         entry=f"row_norm_backward<{C_TYPES[dtype]}>",
@@ -145,7 +148,8 @@ def backward_plans(
         bytes=(2 + dx + (activation is not None)) * rows * columns * ITEM_SIZE[dtype],
         flops=12 * rows * columns,
     )
-    if not sums or (chunks == 1 and columns <= THREADS * _ITEMS):
+    longest = columns + VECTOR // ITEM_SIZE[dtype] - 1  # from a multiple of 16 bytes on
+    if not sums or (chunks == 1 and longest <= THREADS * _ITEMS):
         return (main,)
     return main, sum_plan(dtype, chunks, columns, sums)
 
@@ -167,20 +171,28 @@ def sum_plan(dtype: str, chunks: int, columns: int, sums: int) -> Plan:
 def instantiations() -> Iterator[Plan]:
     """A plan for each kernel that the plans above can ask for."""
     for dtype in C_TYPES:
-        yield forward_plan(dtype, 1, 8, 1, aligned=True)
-        yield from backward_plans(dtype, 10_000, 8, None, dx=True, sums=2, aligned=True)
+        yield forward_plan(dtype, 1, 8, alike=True)
+        yield from backward_plans(dtype, 10_000, 8, None, dx=True, sums=2, alike=True)
 
 
-def whole_vectors(dtype: str, columns: int, inner: int, aligned: bool) -> bool:
-    """Whether 16 bytes move at once: every row is aligned, and none of them lies in two channels."""
+def in_packs(dtype: str, columns: int, alike: bool) -> bool:
+    """Whether 16 bytes move at once: rows are whole packs, or so long that a few elements at both ends do not matter."""
     vector = VECTOR // ITEM_SIZE[dtype]
-    return aligned and columns % vector == 0 and (inner == 1 or inner % vector == 0)
+    return alike and (columns % vector == 0 or columns > LEAST_PACKS * vector)
+
+
+def _period(dtype: str, columns: int, alike: bool) -> int:
+    """How many rows further one begins at the same place within 16 bytes, where that matters: a thread keeps its columns."""
+    vector = VECTOR // ITEM_SIZE[dtype]
+    return vector // gcd(columns, vector) if in_packs(dtype, columns, alike) else 1
 
 
 def block_of(dtype: str, columns: int, vectors: bool) -> Dim:
     """(threads of a row, rows) of a block: the row in registers if it can be, and whole lines of memory side by side."""
-    packs = -(-columns // (VECTOR // ITEM_SIZE[dtype])) if vectors else columns
-    width = max(up_to_power(-(-columns // _ITEMS)), min(up_to_power(packs), 8 if vectors else 32))
+    vector = VECTOR // ITEM_SIZE[dtype] if vectors else 1
+    longest = columns + (vector - 1 if columns % vector else 0)  # from a multiple of 16 bytes on
+    packs = -(-longest // vector)
+    width = max(up_to_power(-(-longest // _ITEMS)), min(up_to_power(packs), 8 if vectors else 32))
     width = min(width, THREADS)
     return (width, THREADS // width, 1)
 
@@ -205,7 +217,7 @@ def _backward_layout(t: str) -> Layout:
     arrays = ("dy", f"const {t}*"), ("y", f"const {t}*"), ("x", f"const {t}*"), ("weight", f"const {t}*")
     statistics = ("mean", "const float*"), ("scale", "const float*")
     sizes = ("rows", "long long"), ("columns", "int")
-    options = ("vectors", "int"), ("activation", "int")
+    options = ("vectors", "int"), ("apart", "int"), ("activation", "int")
     return Layout(f"BackwardArguments<{t}>", (*written, *arrays, *statistics, *sizes, *options))
 
 
