@@ -243,7 +243,7 @@ __device__ __forceinline__ void add_to_taps(float (&sum)[TALL], const float (&g)
 }
 
 template <class T>
-__global__ void __launch_bounds__(THREADS) depthwise_weight(const __grid_constant__ WeightArguments<T> a) {
+__global__ void __launch_bounds__(THREADS, 2) depthwise_weight(const __grid_constant__ WeightArguments<T> a) {
     constexpr int SUMS = WIDE * TALL + 1, WARPS = THREADS / 32;
     __shared__ float parts[WARPS][SUMS];
     const int chunk = int(blockIdx.x) % a.chunks, filter = int(blockIdx.x) / a.chunks % a.filters;

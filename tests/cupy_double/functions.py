@@ -83,7 +83,7 @@ def _checked(name: str, signature: inspect.Signature, compute: Callable[..., Any
             note_wait(name)
         out = bound.arguments.pop("out", None)
         result = _quietly(compute, *map(raw, bound.args), **{key: raw(x) for key, x in bound.kwargs.items()})
-        if name in _NO_BFLOAT16 and result.dtype.char == "E":
+        if name in _NO_BFLOAT16 and {x.dtype.char for x in bound.args if isinstance(x, ndarray)} - {"?"} == {"E"}:
             result = result.astype(np.float32)
         if out is not None:
             out[...] = wrap(result)

@@ -55,6 +55,8 @@ def refusal(
     x: Any,
     weight: Any,
     bias: Any,
+    scale: Any = None,
+    residual: Any = None,
     *,
     stride: Sizes,
     padding: Pairs,
@@ -67,7 +69,7 @@ def refusal(
     if data_format != "channels_last":
         return f"data_format {data_format}"
     why = conv_depthwise.refusal(
-        x, weight, bias, **options, groups=groups, data_format=data_format, activation=activation
+        x, weight, bias, scale, residual, **options, groups=groups, data_format=data_format, activation=activation
     )
     return why or too_large(dtype_name(x.dtype), geometry_of(_first_shape(x.shape), weight.shape, **options))
 
@@ -87,6 +89,8 @@ def forward(
     x: Any,
     weight: Any,
     bias: Any,
+    scale: Any = None,
+    residual: Any = None,
     *,
     stride: Sizes,
     padding: Pairs,
@@ -106,7 +110,7 @@ def forward(
     return y, (x, weight, geometry, kept, activation) if True in need else None
 
 
-def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
+def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
     x, weight, geometry, y, activation = residuals
     g = bias_activation.pulled(contiguous(g), y, activation)
     new = raw_namespace(x).empty if g.size else raw_namespace(x).zeros
@@ -117,7 +121,7 @@ def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, An
         gradient_into(dx, g, weight, None, geometry, None)
     if g.size and (need[1] or need[2]):
         sums_into(dweight, db, g, x, geometry)
-    return dx, dweight, db
+    return dx, dweight, db, *(None,) * (len(need) - 3)
 
 
 def forward_into(y: Any, x: Any, weight: Any, bias: Any, geometry: Geometry, activation: str | None) -> None:

@@ -139,7 +139,7 @@ def refusal(conv: Convolution, *, gradient: bool) -> str | None:
 
 @functools.lru_cache(1024)
 def plan_of(dtype: str, conv: Convolution, activation: str | None, *, gradient: bool, aligned: bool) -> _Launch:
-    """The launch of a forward or an input gradient that is not refused; aligned: `out` is."""
+    """The launch of a forward or an input gradient that is not refused; aligned: `out` is, and a residual."""
     channels, outputs = (conv.filters, conv.channels) if gradient else (conv.channels, conv.filters)
     sizes, targets = (conv.out, conv.sizes) if gradient else (conv.sizes, conv.out)
     own, axes = padded(channels), _axes(conv, gradient)

@@ -80,7 +80,7 @@ class _Conv(_Windows):
         self._set_options(in_channels, out_channels, kernel_size, stride, dilation, groups, data_format)
         self.padding = padding if isinstance(padding, str) else per_axis("padding", padding, self.dims, 0)
         self._amounts()  # raises for words that there are not
-        if padding_mode not in _PADDING_MODES:
+        if not isinstance(padding_mode, str) or padding_mode not in _PADDING_MODES:
             words = '"zeros", "reflect", "replicate" or "circular"'
             raise ValueError(f"padding_mode: expected {words}, got {padding_mode!r}")
         self.padding_mode = padding_mode
