@@ -222,13 +222,13 @@ def test_explain_names_the_way_and_the_reason(monkeypatch: pytest.MonkeyPatch) -
     for value in ("", "auto", "wgmma"):
         monkeypatch.setenv("XPNN_CONV", value)
         told.append(conv.way(x, weight, bias, **static))
-    assert [line.partition(".cu")[0] for line in told] == ["conv_half"] * 3
+    assert [line.partition(".cu")[0] for line in told] == ["conv_halo"] * 3
     assert told[2].endswith("; not wgmma: images of 1152 bytes in all, below 131072")
     assert conv.way(*arrays, **static).endswith("; not wgmma: dtype float32")
     big = np.zeros((32, 64, 8, 8), np.float16)
     assert conv.way(big, np.zeros((64, 64, 3, 3), np.float16), **static) == "conv_wgmma"
     monkeypatch.setenv("XPNN_CONV", "fast")
-    with pytest.raises(ValueError, match="XPNN_CONV: expected one of auto, wgmma, got 'fast'"):
+    with pytest.raises(ValueError, match="XPNN_CONV: expected one of auto, gather, halo, wgmma, got 'fast'"):
         conv.way(x, weight, bias, **static)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,12 +12,10 @@ from . import bias_activation, conv_float, conv_half, conv_tf32, conv_wgmma
 from .arrays import contiguous
 from .conv_moments import Moments
 from .conv_shape import ACTIVATIONS, Convolution, convolution
+from .conv_ways import asked
 from .dtypes import dtype_name, refuse_dtypes
 
-__all__ = ["backward", "bias_gradient", "convolved", "family_of", "forward", "refusal", "sizes_of", "way"]
-
-# XPNN_CONV, for tests and measurements: by itself, or by products of whole warpgroups where they take it.
-_WAYS = ("auto", "wgmma")
+__all__ = ["backward", "bias_gradient", "convolved", "family_of", "forward", "refusal", "sizes_of", "way", "way_of"]
 
 
 def refusal(
@@ -94,13 +91,16 @@ def way(
     activation: str | None = None,
 ) -> str:
     """Which kernels compute the forward, in which tiles, how many blocks share the sums of one, and why not what was asked for."""
-    family, conv = family_of(x), convolved(x, weight, stride, padding, dilation, groups, data_format)
-    if _asked() == "auto":
-        return str(family.way(conv))
-    why = _not_wgmma(x)
-    if why is None:
-        why = conv_wgmma.refusal(conv, gradient=False)
-    return "conv_wgmma" if why is None else f"{family.way(conv)}; not wgmma: {why}"
+    return way_of(x, convolved(x, weight, stride, padding, dilation, groups, data_format), gradient=False)
+
+
+def way_of(x: Any, conv: Convolution, *, gradient: bool) -> str:
+    """The same of the forward or of the input gradient of this convolution, for arrays like x."""
+    name = str(family_of(x).way(conv, gradient=gradient))
+    if asked() != "wgmma":
+        return name
+    why = _not_wgmma(x) or conv_wgmma.refusal(conv, gradient=gradient)
+    return "conv_wgmma" if why is None else f"{name}; not wgmma: {why}"
 
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
@@ -150,18 +150,10 @@ def family_of(x: Any) -> Any:
     """The kernels for the dtype of x, and in float32 for the precision."""
     dtype = dtype_name(x.dtype)
     if dtype != "float32":
-        asked = _asked() == "wgmma" and _not_wgmma(x) is None
-        return (conv_wgmma if asked else conv_half).KINDS[dtype]
+        whole = asked() == "wgmma" and _not_wgmma(x) is None
+        return (conv_wgmma if whole else conv_half).KINDS[dtype]
     precision = get_precision()
     return conv_tf32.KINDS[precision] if precision != "highest" and conv_tf32.fits(x) else conv_float
-
-
-def _asked() -> str:
-    """XPNN_CONV, read at each call. It cannot make a kernel take what it does not take."""
-    asked = os.environ.get("XPNN_CONV") or "auto"
-    if asked not in _WAYS:
-        raise ValueError(f"XPNN_CONV: expected one of {', '.join(_WAYS)}, got {asked!r}")
-    return asked
 
 
 def _not_wgmma(x: Any) -> str | None:

@@ -37,9 +37,9 @@ _LARGE, _SMALL, _NARROW = _Tile(128, 64, 8, 8), _Tile(64, 64, 4, 8), _Tile(128, 
 _WEIGHT, _FEW_FILTERS = _Tile(64, 64, 8, 4), _Tile(16, 128, 4, 4)
 
 
-def way(conv: Convolution) -> str:
-    """What computes the forward, for explain()."""
-    return f"{_FILE}: {tiling(conv, False)}"
+def way(conv: Convolution, *, gradient: bool = False) -> str:
+    """What computes the forward or the input gradient, for explain()."""
+    return f"{_FILE}: {tiling(conv, gradient)}"
 
 
 def forward(x: Any, weight: Any, bias: Any, conv: Convolution, activation: str | None, **ends: Any) -> Any:

@@ -56,9 +56,9 @@ class Kind(NamedTuple):
     dtype: str
     products: str
 
-    def way(self, conv: Convolution) -> str:
-        """What computes the forward, for explain()."""
-        return f"{self.file}: {self.tiling(conv, False)}"
+    def way(self, conv: Convolution, *, gradient: bool = False) -> str:
+        """What computes the forward or the input gradient, for explain()."""
+        return f"{self.file}: {self.tiling(conv, gradient)}"
 
     def forward(self, x: Any, weight: Any, bias: Any, conv: Convolution, activation: str | None, **ends: Any) -> Any:
         """y = act(scale conv(x) + bias + residual); all arrays C-contiguous, of the dtype. ends: scale, residual, moments."""

@@ -18,7 +18,6 @@ from .arguments import Layout
 from .arrays import is_aligned
 from .conv_shape import ACTIVATIONS, PACKED, Convolution, padded, strides
 from .conv_taps import AXES
-from .conv_tensor import Kind
 from .dtypes import C_TYPES, ITEM_SIZE
 from .launch import launch
 from .plan import Plan
@@ -71,7 +70,7 @@ class _Launch(NamedTuple):
     values: dict[str, Any]
 
 
-class Wgmma(Kind):
+class Wgmma(conv_half.Half):
     """The kinds of conv_half.py, which goes on where this one stops."""
 
     __slots__ = ()
