@@ -1,9 +1,10 @@
 """What tracing costs: OMP_NUM_THREADS=1 python -m benchmarks.overhead [--out FILE.json]
 
-Three questions, each answered as a ratio or difference of interleaved runs in one process:
+Four questions, each answered as a ratio or difference of interleaved runs in one process:
 1. a traced multiply of two small arrays, over the raw one (microseconds; the budget is 1.5);
 2. forward and backward of a chain of small operations, per operation, against torch (the budget is half of torch's);
-3. inference of a module on raw arrays, against the same lines of NumPy (the budget is 10 %).
+3. inference of a module on raw arrays, against the same lines of NumPy (the budget is 10 %);
+4. a training step of 64-128-10 on 32 rows with Adam, against torch (the budget is half of torch's), and which part takes how long.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import xpnn
-from xpnn import nn
+from xpnn import losses, nn, optim
 from xpnn.bench.machine import describe
 from xpnn.namespace import Array
 from xpnn.tape import leaf
@@ -115,6 +116,57 @@ def inference(batch: int, inputs: int, hidden: int, outputs: int) -> dict[str, f
     }
 
 
+def small_step(batch: int, inputs: int, hidden: int, outputs: int) -> dict[str, float]:
+    """Microseconds of a training step of Sequential(Linear, ReLU, Linear), and of its parts, each alone."""
+    rng = np.random.default_rng(0)
+    x, labels = rng.random((batch, inputs), np.float32), rng.integers(0, outputs, batch)
+    model = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+    optimizer = optim.Adam(model, lr=1e-3)
+    value_and_grad = xpnn.value_and_grad(lambda model, x, labels: losses.cross_entropy(model(x), labels))
+
+    def step() -> float:
+        value, grads = value_and_grad(model, x, labels)
+        optimizer.step(grads)
+        return float(value)
+
+    grads = value_and_grad(model, x, labels)[1]
+    parts = {
+        "inference_us": lambda: losses.cross_entropy(model(x), labels),
+        "gradient_us": lambda: value_and_grad(model, x, labels),
+        "optimizer_us": lambda: optimizer.step(grads),
+    }
+    torch = _torch()
+    runs = [step, *parts.values()]
+    if torch is not None:
+        runs.append(_torch_step(torch, model, x, labels))
+    times = interleaved(*runs, number=100)
+    result = {"xpnn_us": _us(times[0])}
+    if torch is not None:
+        result["torch_us"] = _us(times[-1])
+        result["ratio"] = statistics.median(a / b for a, b in zip(times[0], times[-1], strict=True))
+    return {**result, **dict(zip(parts, map(_us, times[1:4]), strict=True))}
+
+
+def _torch_step(torch: Any, model: Any, x: Any, labels: Any) -> Callable[[], Any]:
+    """The same step of torch; AssertionError unless its first loss is ours."""
+    shapes = [w.shape for w in model.parameters() if w.ndim == 2]
+    layers = [torch.nn.Linear(inputs, outputs) for outputs, inputs in shapes]
+    theirs = torch.nn.Sequential(layers[0], torch.nn.ReLU(), layers[1])
+    theirs.load_state_dict({name: torch.tensor(value) for name, value in model.state_dict().items()})
+    optimizer = torch.optim.Adam(theirs.parameters(), lr=1e-3)
+    tx, targets = torch.from_numpy(x), torch.from_numpy(labels)
+
+    def step() -> float:
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(theirs(tx), targets)
+        loss.backward()
+        optimizer.step()
+        return float(loss.detach())
+
+    assert np.isclose(step(), losses.cross_entropy(model(x), labels), rtol=1e-5), "the loss differs from torch's"
+    return step
+
+
 def _us(times: list[float]) -> float:
     return statistics.median(times) * 1e6
 
@@ -141,6 +193,7 @@ def main() -> None:
             for sizes in ((784, 512, 10), (64, 128, 10))
             for batch in (32, 256, 2048)
         },
+        "training step 64-128-10, batch 32": small_step(32, 64, 128, 10),
     }
     for name, values in figures.items():
         print(f"{name:40s}", "  ".join(f"{key} {value:.3g}" for key, value in values.items()))

@@ -25,3 +25,13 @@ struct Sigmoid {
     __device__ static float apply(float x) { return 1.0f / (1.0f + expf(-x)); }
     __device__ static float slope(float y) { return y * (1.0f - y); }
 };
+
+// One that is told at run time: 0 none, 1 relu, 2 tanh, 3 sigmoid.
+__device__ __forceinline__ float activated(int activation, float x) {
+    switch (activation) {
+        case 1: return Relu::apply(x);
+        case 2: return Tanh::apply(x);
+        case 3: return Sigmoid::apply(x);
+        default: return x;
+    }
+}

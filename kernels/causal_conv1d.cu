@@ -89,7 +89,7 @@ __global__ void __launch_bounds__(THREADS) causal_columns_forward(const __grid_c
 
 // pull[i]: dz of i steps ago. When it has come to step t, the input K - 1 steps ago has been seen by all that see it.
 template <class T, int K, int N>
-__global__ void __launch_bounds__(THREADS) causal_columns_backward(const __grid_constant__ BackwardArguments<T> a) {
+__global__ void __launch_bounds__(THREADS, 2) causal_columns_backward(const __grid_constant__ BackwardArguments<T> a) {
     __shared__ float room[THREADS * N];
     const int lane = int(threadIdx.x), part = int(threadIdx.y), tile = int(blockIdx.x) % a.tiles, slice = int(blockIdx.x) / a.tiles;
     const int channel = (tile * int(blockDim.x) + lane) * N;

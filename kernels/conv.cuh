@@ -16,6 +16,7 @@ struct GatherArguments {
     T* out;
     float* parts;       // of the shares of a sum: conv_out.cuh; or null
     unsigned* tickets;
+    float* moments;     // of the tiles, as conv_out.cuh has them; or null: not wanted
     const T* in;
     const T* weight;
     const T* scale;     // (groups * outputs), or null

@@ -1,6 +1,6 @@
 // conv_depthwise: convolution in which each filter sees one channel, over one to three axes, and its gradients.
 //
-//   y[n, k, o] = bias[k] + sum over t of weight[k, t] x[n, k / multiplier, o stride - pad + t dilation]
+//   y[n, k, o] = act(bias[k] + sum over t of weight[k, t] x[n, k / multiplier, o stride - pad + t dilation])
 //   dx[n, c, i] = sum over the multiplier filters k of c, and over t, of weight[k, t] g[n, k, (i + pad - t dilation) / stride]
 //   dweight[k, t] = sum over n, o of g[n, k, o] x[n, k / multiplier, o stride - pad + t dilation],   db[k] = sum over n, o of g[n, k, o]
 //
@@ -13,13 +13,13 @@
 // windows slide like dense ones. Where stride and dilation do not allow it, `sliding` is 0 and each window loads its own rows.
 //
 // With stride 1 dx is such a sum over g, with the taps reversed (depthwise_gather); else depthwise_spread finds each element its windows.
+// Both may add a bias and apply an activation: dx is what a transposed convolution computes.
 // dweight: blocks add up slices of the strips of all images, depthwise_sum adds the slices. All sums have one order.
 
+#include "conv_depthwise.cuh"
 #include "reduce.cuh"
-#include "storage.cuh"
 
 constexpr int THREADS = 256;
-constexpr int ROWS = 4;
 // Taps of dweight that a block takes: along h, and along w.
 constexpr int TALL = 7, WIDE = 3;
 constexpr int SUM_COLUMNS = 32, SUM_PARTS = 16;
@@ -28,11 +28,6 @@ constexpr int SUM_COLUMNS = 32, SUM_PARTS = 16;
 template <class T>
 __device__ __forceinline__ float element(const T* column, bool inside, int row, int height, int width) {
     return inside && unsigned(row) < unsigned(height) ? to_float(column[(long long)row * width]) : 0.0f;
-}
-
-// Where a strip's outputs begin along h.
-__device__ __forceinline__ int strip_begin(int strip, int apart) {
-    return apart == 1 ? strip * ROWS : strip / apart * (ROWS * apart) + strip % apart;
 }
 
 // The plane that a thread works on, and which of the plane's items. A block is a tile of one plane, or takes a `stack` of small ones.
@@ -56,12 +51,13 @@ struct GatherArguments {
     T* y;             // (planes, size_d, size_h, size_w)
     const T* x;       // (planes / divide * times, seen_d, seen_h, seen_w)
     const T* weight;  // (filters, taps_d, taps_h, taps_w)
-    const T* bias;    // (filters), or null
+    const T* bias;    // (outputs), or null
     int planes, divide, times, outputs;  // plane p sees the planes p / divide * times ... + times - 1; image n begins at n outputs
     int items, tiles, stack;             // strips of a plane times size_w; see find_spot
     int strips, apart, sliding;          // of the axis h
     int reversed;                        // whether tap t is the last but t of weight
     int vector;                          // whether a strip is one store: size_w is 1, strips are whole and aligned
+    int activation;
     int size_d, size_h, size_w;
     int seen_d, seen_h, seen_w;
     int taps_d, taps_h, taps_w;
@@ -138,11 +134,11 @@ __global__ void __launch_bounds__(THREADS, 2) depthwise_gather(const __grid_cons
             }
         }
     }
-    const float bias = a.bias == nullptr ? 0.0f : to_float(a.bias[filter]);
+    const float bias = a.bias == nullptr ? 0.0f : to_float(a.bias[at.plane % a.outputs]);
     T* y = a.y + (((long long)at.plane * a.size_d + d) * a.size_h + h) * a.size_w + w;
     Vector<T, ROWS> v;
 #pragma unroll
-    for (int q = 0; q < ROWS; ++q) store_float(&v.item[q], sum[q] + bias);
+    for (int q = 0; q < ROWS; ++q) store_float(&v.item[q], activated(a.activation, sum[q] + bias));
     if (a.vector) {
         store<T, ROWS>(y, v);
         return;
@@ -158,8 +154,10 @@ struct SpreadArguments {
     T* dx;            // (planes, size_d, size_h, size_w)
     const T* g;       // (planes * times, seen_d, seen_h, seen_w)
     const T* weight;  // (outputs * times, taps_d, taps_h, taps_w)
+    const T* bias;    // (outputs), or null
     int planes, times, outputs;  // times: filters that see a channel; outputs: channels
     int items, tiles, stack;     // elements of a plane; see find_spot
+    int activation;
     int size_d, size_h, size_w;
     int seen_d, seen_h, seen_w;
     int taps_d, taps_h, taps_w;
@@ -169,21 +167,8 @@ struct SpreadArguments {
     int hop_d, hop_h, hop_w;  // stride / gcd(stride, dilation): from one tap that meets an element to the next
 };
 
-// Along one axis, the taps that meet an element: first, first + hop, ...; the windows of these begin at place, place - back, ...
-struct Meeting {
-    int first, place, back;
-};
-
-__device__ __forceinline__ Meeting meet(int padded, int taps, int stride, int dilation, int hop) {
-    for (int t = 0; t < hop && t < taps; ++t) {
-        const int from = padded - t * dilation;
-        if (from % stride == 0) return {t, from / stride, dilation / (stride / hop)};
-    }
-    return {taps, 0, 0};
-}
-
 template <class T>
-__global__ void __launch_bounds__(THREADS) depthwise_spread(const __grid_constant__ SpreadArguments<T> a) {
+__global__ void __launch_bounds__(THREADS, 4) depthwise_spread(const __grid_constant__ SpreadArguments<T> a) {
     const Spot at = find_spot(a.planes, a.items, a.tiles, a.stack);
     if (!at.inside) return;
     const int line = at.item / a.size_w, w = at.item % a.size_w;
@@ -208,7 +193,8 @@ __global__ void __launch_bounds__(THREADS) depthwise_spread(const __grid_constan
             }
         }
     }
-    store_float(a.dx + (long long)at.plane * a.items + at.item, sum);
+    const float bias = a.bias == nullptr ? 0.0f : to_float(a.bias[at.plane % a.outputs]);
+    store_float(a.dx + (long long)at.plane * a.items + at.item, activated(a.activation, sum + bias));
 }
 
 template <class T>
@@ -228,29 +214,6 @@ struct WeightArguments {
     int stride_d, stride_h, stride_w;
     int pad_d, pad_h, pad_w;
     int dilation_d, dilation_h, dilation_w;
-};
-
-// A strip of the outputs of a filter: image, depth, number along h, column. It steps THREADS strips ahead without a division.
-struct Walk {
-    long long image;
-    int d, strip, w;
-
-    template <class T>
-    __device__ __forceinline__ static Walk to(const WeightArguments<T>& a, long long item) {
-        const long long image = item / a.items;
-        const int rest = int(item - image * a.items), line = rest / a.size_w;
-        return {image, line / a.strips, line % a.strips, rest % a.size_w};
-    }
-    template <class T>
-    __device__ __forceinline__ void advance(const WeightArguments<T>& a, const Walk& by) {
-        w += by.w;
-        strip += by.strip;
-        d += by.d;
-        image += by.image;
-        if (w >= a.size_w) w -= a.size_w, ++strip;
-        if (strip >= a.strips) strip -= a.strips, ++d;
-        if (d >= a.size_d) d -= a.size_d, ++image;
-    }
 };
 
 // Adds what a strip gives to `count` taps along h. Rows of g behind the strip's end do not take part: 0 times infinity is nan.
@@ -280,20 +243,7 @@ __device__ __forceinline__ void add_to_taps(float (&sum)[TALL], const float (&g)
 }
 
 template <class T>
-__device__ __forceinline__ void store_total(const WeightArguments<T>& a, int slice, int column, float total) {
-    const int weights = a.filters * a.taps_d * a.taps_h * a.taps_w;
-    if (column >= a.columns) return;
-    if (a.sums != nullptr) {
-        a.sums[(long long)slice * a.columns + column] = total;
-    } else if (column < weights) {
-        store_float(a.dweight + column, total);
-    } else {
-        store_float(a.db + (column - weights), total);
-    }
-}
-
-template <class T>
-__global__ void __launch_bounds__(THREADS) depthwise_weight(const __grid_constant__ WeightArguments<T> a) {
+__global__ void __launch_bounds__(THREADS, 2) depthwise_weight(const __grid_constant__ WeightArguments<T> a) {
     constexpr int SUMS = WIDE * TALL + 1, WARPS = THREADS / 32;
     __shared__ float parts[WARPS][SUMS];
     const int chunk = int(blockIdx.x) % a.chunks, filter = int(blockIdx.x) / a.chunks % a.filters;

@@ -75,9 +75,9 @@ struct Walk {
     }
 };
 
-// Asks for one block an SM, because without a word ptxas spills on some GPUs to get more.
+// Three blocks an SM: left to itself ptxas spills on some GPUs to get more, and is content with two on others.
 template <int BM, int BN, int TM, int TN, bool LAST>
-__global__ void __launch_bounds__(THREADS, 1) conv_gather(const __grid_constant__ GatherArguments<float> a) {
+__global__ void __launch_bounds__(THREADS, 3) conv_gather(const __grid_constant__ GatherArguments<float> a) {
     static_assert(BM / TM * (BN / TN) == THREADS && BM <= THREADS, "a tile for 128 threads");
     extern __shared__ __align__(16) unsigned char memory[];
     auto& room = *reinterpret_cast<Room<BM, BN>*>(memory);
@@ -163,6 +163,7 @@ __global__ void __launch_bounds__(THREADS, 1) conv_gather(const __grid_constant_
         for (int j = 0; j < TN; ++j)
             room.tile[place_of<TN, BN>(j, tn) * (BM + 4) + place_of<TM, BM>(i, tm)] = sum[i][j];
     if (a.shares > 1 && !adds_up<BM, BN, THREADS>(a, room.tile, work)) return;
+    if (a.moments != nullptr) take_moments<float, BM, BN, THREADS>(a, room.tile, rows, work);
     finish<float, BM, BN, THREADS, 4>(a, room.tile, rows, work.columns);
 }
 

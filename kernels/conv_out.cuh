@@ -11,16 +11,8 @@
 #pragma once
 
 #include "activations.cuh"
+#include "reduce.cuh"
 #include "storage.cuh"
-
-__device__ __forceinline__ float activated(int activation, float x) {
-    switch (activation) {
-        case 1: return Relu::apply(x);
-        case 2: return Tanh::apply(x);
-        case 3: return Sigmoid::apply(x);
-        default: return x;
-    }
-}
 
 // The columns of a tile: output channels of a group from n0 on; the group's first one is `first` among those of all groups.
 struct Columns {
@@ -55,6 +47,12 @@ struct Steps {
     }
 };
 
+template <class A>
+__device__ __forceinline__ float scaled(const A& a, float sum, int channel) {
+    if (a.scale != nullptr) sum *= to_float(a.scale[channel]);
+    return a.bias != nullptr ? sum + to_float(a.bias[channel]) : sum;
+}
+
 // The work of COUNT threads, a block or an aligned part of one. N elements move at once. Neighbouring threads store neighbouring
 // elements: along the positions, or with the channels last along the channels.
 template <class T, int BM, int BN, int COUNT, int N, class A>
@@ -71,9 +69,7 @@ __device__ __forceinline__ void write_out(const A& a, const float* tile, const l
         if (a.residual != nullptr) residual = load<T, N>(a.residual + place);
 #pragma unroll
         for (int i = 0; i < N; ++i) {
-            float x = tile[(last ? n + i : n) * PITCH + (last ? m : m + i)];
-            if (a.scale != nullptr) x *= to_float(a.scale[channel + (last ? i : 0)]);
-            if (a.bias != nullptr) x += to_float(a.bias[channel + (last ? i : 0)]);
+            float x = scaled(a, tile[(last ? n + i : n) * PITCH + (last ? m : m + i)], channel + (last ? i : 0));
             if (a.residual != nullptr) x += to_float(residual.item[i]);
             store_float(&v.item[i], activated(a.activation, x));
         }
@@ -109,6 +105,39 @@ __device__ __forceinline__ bool adds_up(const A& a, float* tile, const Work& wor
         store<float, 4>(tile + e / BM * PITCH + e % BM, sum);
     }
     return true;
+}
+
+// The mean of each column of what leaves the tile without residual and activation, as it is stored, and the sum of squares about it:
+// a.moments (tiles of rows, 2, channels of all groups).
+template <class T, int BM, int BN, int COUNT, class A>
+__device__ __forceinline__ void take_moments(const A& a, const float* tile, const long long* rows, const Work& work) {
+    constexpr int PITCH = BM + 4, EACH = BM / 32;
+    const int lane = int(threadIdx.x) % 32, channels = int(gridDim.y) * a.outputs;
+    __syncthreads();
+    float count = 0.0f;
+#pragma unroll
+    for (int i = 0; i < EACH; ++i) count += rows[lane + 32 * i] >= 0 ? 1.0f : 0.0f;
+    count = warp_reduce<Add>(count);
+#pragma unroll 1
+    for (int n = int(threadIdx.x) / 32; n < min(BN, a.outputs - work.columns.n0); n += COUNT / 32) {
+        const int channel = work.columns.first + work.columns.n0 + n;
+        float x[EACH], sum = 0.0f, squares = 0.0f;
+#pragma unroll
+        for (int i = 0; i < EACH; ++i) {
+            T stored;
+            store_float(&stored, scaled(a, tile[n * PITCH + lane + 32 * i], channel));
+            x[i] = to_float(stored);
+            if (rows[lane + 32 * i] >= 0) sum += x[i];
+        }
+        const float mean = warp_reduce<Add>(sum) / count;
+#pragma unroll
+        for (int i = 0; i < EACH; ++i) {
+            if (rows[lane + 32 * i] >= 0) squares += (x[i] - mean) * (x[i] - mean);
+        }
+        squares = warp_reduce<Add>(squares);
+        float* to = a.moments + work.m0 / BM * 2 * channels + channel;
+        if (lane == 0) to[0] = mean, to[channels] = squares;
+    }
 }
 
 // For a block of COUNT threads, each of which has put its sums into the tile (BN, BM + 4), aligned to 16 bytes. rows (BM), in shared

@@ -147,6 +147,7 @@ __global__ void __launch_bounds__(THREADS, 1) conv_gather_tensor(const __grid_co
     __syncthreads();
     put<BM, MI, NI>(room.tile, sum, wm, wn);
     if (a.shares > 1 && !adds_up<BM, BN, THREADS>(a, room.tile, work)) return;
+    if (a.moments != nullptr) take_moments<T, BM, BN, THREADS>(a, room.tile, rows, work);
     finish<T, BM, BN, THREADS, CHUNK<T>>(a, room.tile, rows, work.columns);
 }
 

@@ -69,17 +69,17 @@ struct Turn {
 
 // What a block does: tiles blockIdx.x, blockIdx.x + gridDim.x, ... of the group blockIdx.y; neighbours share positions.
 template <class T, int BN>
-struct Work {
+struct Tiles {
     Phase phase;  // the only one
     int columns, chunks;
-    long long tiles;
+    long long count;
 
-    __device__ explicit Work(const WgmmaArguments<T>& a) : phase() {
+    __device__ explicit Tiles(const WgmmaArguments<T>& a) : phase() {
 #pragma unroll
         for (int x = 0; x < AXES; ++x) phase.places[x] = a.target[x];
         columns = (a.outputs - 1) / BN + 1;
         chunks = (a.channels - 1) / BK + 1;
-        tiles = ((a.batch * phase.all_places() - 1) / BM + 1) * columns;
+        count = ((a.batch * phase.all_places() - 1) / BM + 1) * columns;
     }
 
     __device__ long long row(long long tile) const { return tile / columns * BM; }
@@ -90,7 +90,7 @@ struct Work {
 // One thread fetches all that the block multiplies.
 template <class T, int BN, int STAGES>
 __device__ __forceinline__ void produce(const WgmmaArguments<T>& a, Room<T, BN, STAGES>& room) {
-    const Work<T, BN> work(a);
+    const Tiles<T, BN> tiles(a);
     const int group = int(blockIdx.y);
     Turn<STAGES> turn;
     // A stage comes: a tap, and channels from c on.
@@ -111,15 +111,15 @@ __device__ __forceinline__ void produce(const WgmmaArguments<T>& a, Room<T, BN, 
         ptx::load_tile_3d(to.b, &a.weight, full, group * a.weight_column + c, tap, group * a.weight_row + column);
         turn.next();
     };
-    for (long long tile = blockIdx.x; tile < work.tiles; tile += gridDim.x) {
-        const Position from(work.phase, work.row(tile));
+    for (long long tile = blockIdx.x; tile < tiles.count; tile += gridDim.x) {
+        const Position from(tiles.phase, tiles.row(tile));
         int tap = 0;
         for (int i = 0; i < a.kernel[0]; ++i)
             for (int j = 0; j < a.kernel[1]; ++j)
                 for (int k = 0; k < a.kernel[2]; ++k, ++tap) {
                     const int by[AXES] = {a.offset[0] + i * a.offset_step[0], a.offset[1] + j * a.offset_step[1],
                                           a.offset[2] + k * a.offset_step[2]};
-                    for (int chunk = 0; chunk < work.chunks; ++chunk) fetch(from, work.column(tile), tap, by, chunk * BK);
+                    for (int chunk = 0; chunk < tiles.chunks; ++chunk) fetch(from, tiles.column(tile), tap, by, chunk * BK);
                 }
     }
 }
@@ -139,7 +139,7 @@ __device__ __forceinline__ void multiply(float (&d)[64], ptx::u64 a, ptx::u64 b,
 
 // The 64 positions of a warpgroup of a tile leave, 64 columns after the other.
 template <class T, int BN, int STAGES>
-__device__ __forceinline__ void leave(const WgmmaArguments<T>& a, Room<T, BN, STAGES>& room, const Work<T, BN>& work,
+__device__ __forceinline__ void leave(const WgmmaArguments<T>& a, Room<T, BN, STAGES>& room, const Tiles<T, BN>& tiles,
                                       long long tile, int consumer, const float (&d)[BN / 2]) {
     const int thread = int(threadIdx.x) % THREADS, warp = thread / 32, g = thread % 32 / 4, t = thread % 4;
     static_assert(BN / SLICE <= 2, "the second slice is the last one");
@@ -149,7 +149,7 @@ __device__ __forceinline__ void leave(const WgmmaArguments<T>& a, Room<T, BN, ST
     for (int s = 0; s < BN / SLICE; ++s) {
         ptx::named_barrier_sync(1 + consumer, THREADS);  // the last slice has left
         if (s == 0 && thread < ROWS) {
-            const Position p(work.phase, work.row(tile) + consumer * ROWS + thread);
+            const Position p(tiles.phase, tiles.row(tile) + consumer * ROWS + thread);
             const long long place = (long long)p.i[0] * a.out_stride[0] + (long long)p.i[1] * a.out_stride[1];
             rows[thread] = p.n < a.batch ? p.n * a.out_image + place + (long long)p.i[2] * a.out_stride[2] : -1;
         }
@@ -159,7 +159,7 @@ __device__ __forceinline__ void leave(const WgmmaArguments<T>& a, Room<T, BN, ST
             out[n * (ROWS + 4) + m] = s == 0 ? d[e] : d[BN / 2 - SLICE / 2 + e];
         }
         ptx::named_barrier_sync(1 + consumer, THREADS);
-        const Columns columns = {int(blockIdx.y) * a.outputs, work.column(tile) + s * SLICE};
+        const Columns columns = {int(blockIdx.y) * a.outputs, tiles.column(tile) + s * SLICE};
         if (a.vector) {
             write_out<T, ROWS, SLICE, THREADS, 8>(a, out, rows, columns);
         } else {
@@ -171,13 +171,13 @@ __device__ __forceinline__ void leave(const WgmmaArguments<T>& a, Room<T, BN, ST
 // A warpgroup multiplies its half of each stage.
 template <class T, int BN, int STAGES>
 __device__ __forceinline__ void consume(const WgmmaArguments<T>& a, Room<T, BN, STAGES>& room, int consumer) {
-    const Work<T, BN> work(a);
-    const int steps = work.chunks * a.kernel[0] * a.kernel[1] * a.kernel[2];
+    const Tiles<T, BN> tiles(a);
+    const int steps = tiles.chunks * a.kernel[0] * a.kernel[1] * a.kernel[2];
     Turn<STAGES> turn;
     const auto release = [&](int stage) {
         if (threadIdx.x % 32 == 0) ptx::mbarrier_arrive(&room.empty[stage]);
     };
-    for (long long tile = blockIdx.x; tile < work.tiles; tile += gridDim.x) {
+    for (long long tile = blockIdx.x; tile < tiles.count; tile += gridDim.x) {
         float d[BN / 2];
         int before = 0;
         for (int step = 0; step < steps; ++step) {
@@ -197,7 +197,7 @@ __device__ __forceinline__ void consume(const WgmmaArguments<T>& a, Room<T, BN, 
         ptx::wgmma_wait<0>();
         ptx::wgmma_hold(d);
         release(before);
-        leave(a, room, work, tile, consumer, d);
+        leave(a, room, tiles, tile, consumer, d);
     }
 }
 #endif

@@ -9,15 +9,8 @@ constexpr int THREADS = 256;
 constexpr int WARPS = THREADS / 32;
 constexpr int ITEMS = 16;  // elements of a row that a thread keeps in registers
 
-// An activation behind the normalisation; chosen at run time, since memory is what these kernels wait for.
+// An activation behind the normalisation, as `activated` has it; chosen at run time, since memory is what these kernels wait for.
 enum Kind { IDENTITY, RELU, TANH, SIGMOID };
-
-__device__ __forceinline__ float activated(int kind, float x) {
-    if (kind == RELU) return Relu::apply(x);
-    if (kind == TANH) return Tanh::apply(x);
-    if (kind == SIGMOID) return Sigmoid::apply(x);
-    return x;
-}
 
 // The gradient before the activation, of that behind it, where its value is y.
 __device__ __forceinline__ float pulled(int kind, float g, float y) {

@@ -14,6 +14,7 @@ import numpy as np
 
 from xpnn import random
 from xpnn.random import Key
+from xpnn.random.key import integer, numbers
 from xpnn.random.place import float_dtype, place, shape_of
 
 Shape = int | Sequence[int]
@@ -29,6 +30,7 @@ class Where(TypedDict, total=False):
 
 def constant(key: Key | None, shape: Shape, val: float, **where: Unpack[Where]) -> Any:
     """`val` everywhere; the key is not used. -> `shape`"""
+    numbers(val=val)
     with place(where.get("xp"), where.get("device")) as (xp, device):
         return xp.full(shape_of(shape)[0], val, dtype=float_dtype(xp, where.get("dtype")), device=device)
 
@@ -45,6 +47,9 @@ def ones(key: Key | None, shape: Shape, **where: Unpack[Where]) -> Any:
 
 def uniform(key: Key, shape: Shape, a: float = 0.0, b: float = 1.0, **where: Unpack[Where]) -> Any:
     """Uniform in [a, b). -> `shape`"""
+    numbers(a=a, b=b)
+    if not (a <= b and math.isfinite(b - a)):
+        raise ValueError(f"a, b: expected finite numbers, a <= b, got {a} and {b}")
     return random.uniform(key, shape, low=a, high=b, **where)
 
 
@@ -63,6 +68,9 @@ def trunc_normal(
     **where: Unpack[Where],
 ) -> Any:
     """Normal, given a <= x <= b; `mean` and `std` are those before the cut. -> `shape`"""
+    numbers(a=a, b=b)
+    if not a < b:
+        raise ValueError(f"a, b: expected a < b, got {a} and {b}")
     return random.truncated_normal(key, shape, a, b, mean=mean, std=std, **where)
 
 
@@ -111,6 +119,7 @@ def orthogonal(key: Key, shape: Shape, gain: float = 1.0, **where: Unpack[Where]
 
     The shorter of rows and columns are orthonormal. Computed in float64 on the host, wherever the result goes.
     """
+    numbers(gain=gain)
     sizes, size = shape_of(shape)
     if len(sizes) < 2:
         raise ValueError(f"shape: expected at least 2 axes, got {sizes}")
@@ -138,7 +147,7 @@ def dirac(key: Key | None, shape: Shape, groups: int = 1, **where: Unpack[Where]
     sizes, _ = shape_of(shape)
     if len(sizes) not in (3, 4, 5):
         raise ValueError(f"shape: expected a weight of 3, 4 or 5 axes, got {sizes}")
-    if groups < 1 or sizes[0] % groups:
+    if integer("groups", groups) < 1 or sizes[0] % groups:
         raise ValueError(f"groups: expected a divisor of the {sizes[0]} outputs, got {groups}")
     ones = np.zeros((groups, sizes[0] // groups, *sizes[1:]))
     if all(sizes[2:]):
@@ -151,6 +160,9 @@ def dirac(key: Key | None, shape: Shape, groups: int = 1, **where: Unpack[Where]
 def sparse(key: Key, shape: Shape, sparsity: float, std: float = 0.01, **where: Unpack[Where]) -> Any:
     """Normal, with a fraction `sparsity` of each column, rounded up, set to 0 (Martens, 2010). -> `shape`, 2 axes"""
     rows, columns = _matrix(shape)
+    numbers(sparsity=sparsity)
+    if not isinstance(key, Key):
+        raise TypeError(f"key: expected an xpnn.random.Key, got {type(key).__name__}; make one with Key(seed)")
     if not 0 <= sparsity <= 1:
         raise ValueError(f"sparsity: expected a number in [0, 1], got {sparsity}")
     values, order = key.split()
@@ -174,7 +186,10 @@ def fans(shape: Shape) -> tuple[int, int]:
 
 def gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor that keeps the variance through an activation; `param` is the slope of a leaky ReLU (default 0.01)."""
+    if not isinstance(nonlinearity, str):
+        raise TypeError(f"nonlinearity: expected a word, got {type(nonlinearity).__name__}")
     if nonlinearity == "leaky_relu":
+        numbers(**({} if param is None else {"param": param}))
         return math.sqrt(2.0 / (1.0 + (0.01 if param is None else param) ** 2))
     if nonlinearity not in _GAINS:
         raise ValueError(f"nonlinearity: expected 'leaky_relu' or one of {', '.join(_GAINS)}, got {nonlinearity!r}")
@@ -210,12 +225,20 @@ def _placed(x: Any, where: Where) -> Any:
         return xp.asarray(np.ascontiguousarray(x), dtype=dtype, device=device)
 
 
+def _check_gain(gain: float) -> None:
+    numbers(gain=gain)
+    if not 0 <= gain < math.inf:
+        raise ValueError(f"gain: expected 0 or more, got {gain}")
+
+
 def _xavier_std(shape: Shape, gain: float) -> float:
+    _check_gain(gain)
     return gain * math.sqrt(2.0 / max(sum(fans(shape)), 1))
 
 
 def _kaiming_std(shape: Shape, a: float, mode: str, nonlinearity: str) -> float:
-    if mode not in ("fan_in", "fan_out"):
+    numbers(a=a)
+    if not isinstance(mode, str) or mode not in ("fan_in", "fan_out"):
         raise ValueError(f"mode: expected 'fan_in' or 'fan_out', got {mode!r}")
     fan = fans(shape)[mode == "fan_out"]
     return gain(nonlinearity, a) / math.sqrt(max(fan, 1))

@@ -24,6 +24,13 @@ LAYERS: list[tuple[str, int, int, tuple[int, ...], int, tuple[int, ...], int, in
     ("3 80->384 L=3000", 1, 80, (3000,), 384, (3,), 1, 1, 1),
     ("3x3x3 32->32 @32", 1, 32, (32, 32, 32), 32, (3, 3, 3), 1, 1, 1),
 ]
+# Depthwise, with the channels last: of MobileNet, ConvNeXt, and for volumes.
+LAST: list[tuple[str, int, int, tuple[int, ...], int, tuple[int, ...], int, int, int]] = [
+    ("3x3 depthwise 144 @56", 8, 144, (56, 56), 144, (3, 3), 1, 1, 144),
+    ("3x3 stride 2 depthwise 144 @56", 8, 144, (56, 56), 144, (3, 3), 2, 1, 144),
+    ("7x7 depthwise 192 @28", 8, 192, (28, 28), 192, (7, 7), 1, 3, 192),
+    ("3x3x3 depthwise 32 @32", 1, 32, (32, 32, 32), 32, (3, 3, 3), 1, 1, 32),
+]
 
 
 def case(
@@ -36,6 +43,7 @@ def case(
     stride: int,
     padding: int,
     groups: int,
+    last: bool = False,
 ) -> Case:
     depth = c // groups * prod(kernel)
     positions = prod((s + 2 * padding - w) // stride + 1 for s, w in zip(sizes, kernel, strict=True))
@@ -44,7 +52,9 @@ def case(
     def theirs(x: Any, weight: Any, bias: Any) -> Any:
         import torch
 
-        return getattr(torch.nn.functional, function)(x, weight, bias, stride, padding, 1, groups)
+        x = x.movedim(-1, 1) if last else x
+        y = getattr(torch.nn.functional, function)(x, weight, bias, stride, padding, 1, groups)
+        return y.movedim(1, -1) if last else y
 
     def with_jax(x: Any, weight: Any, bias: Any) -> Any:
         import jax
@@ -53,18 +63,19 @@ def case(
         y = jax.lax.conv_general_dilated(x, weight, steps, edges, feature_group_count=groups)
         return y + bias.reshape(-1, *(1 for _ in sizes))
 
+    options = {"data_format": "channels_last" if last else "channels_first"}
     return Case(
-        name=f"conv {name} N={n}",
+        name=f"conv {name} N={n}" + (" channels last" if last else ""),
         make=lambda rng: (
-            normal(rng, n, c, *sizes),
+            normal(rng, n, *((*sizes, c) if last else (c, *sizes))),
             normal(rng, k, c // groups, *kernel, scale=depth**-0.5),
             normal(rng, k),
         ),
-        run=lambda x, weight, bias: getattr(ops, function)(x, weight, bias, stride, padding, 1, groups),
+        run=lambda x, weight, bias: getattr(ops, function)(x, weight, bias, stride, padding, 1, groups, **options),
         torch=theirs,
-        peers={"jax": with_jax},
+        peers={} if last else {"jax": with_jax},
         flops=2.0 * n * k * depth * positions,
     )
 
 
-CASES = [case(*layer) for layer in LAYERS]
+CASES = [*(case(*layer) for layer in LAYERS), *(case(*layer, last=True) for layer in LAST)]

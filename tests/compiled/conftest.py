@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from xpnn.compiled import blocks, loops
+from xpnn.compiled import blocks, loops, optimizer
 
 
 @pytest.fixture(autouse=True)
 def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("numba")
-    monkeypatch.setattr(loops, "_FEWEST", 0)
+    for module in (loops, optimizer):
+        monkeypatch.setattr(module, "_FEWEST", 0)
 
 
 @pytest.fixture(params=[1, 3], ids=["one thread", "three threads"])

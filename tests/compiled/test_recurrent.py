@@ -59,3 +59,14 @@ def test_the_smallest_cells_are_left_to_the_plain_form(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(loops, "_FEWEST", 1024)
     assert "elements" in str(gru.refusal(*arguments(3, 1, 50, 32, 4, 5), None, None))
+
+
+@pytest.mark.parametrize(("module", "gates", "states"), [(lstm, 4, 2), (gru, 3, 1)])
+def test_inference_keeps_nothing(module: Any, gates: int, states: int) -> None:
+    given = [*arguments(gates, states, 40, 3, 2, 8), None]
+    out, residuals = module.forward(*given, need=(False,) * 10)
+    assert residuals is None
+    kept, residuals = module.forward(*given, need=(True,) * 10)
+    assert residuals is not None
+    for a, b in zip(out, kept, strict=True):
+        np.testing.assert_array_equal(a, b)

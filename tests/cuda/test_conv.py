@@ -23,6 +23,7 @@ Case = tuple[tuple[Any, ...], dict[str, Any]]
 
 @pytest.fixture
 def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    monkeypatch.setenv("XPNN_CONV", "gather")  # the other kernel has test_conv_halo.py
     with emulating(monkeypatch) as found:
         yield found
 

@@ -14,7 +14,7 @@ from tests.emulator import SCHEDULES
 from xpnn import ops
 from xpnn.cuda import conv_depthwise
 from xpnn.cuda.conv_depthwise import dx_launch, forward_launch, weight_launches
-from xpnn.cuda.conv_depthwise_shape import Geometry, geometry_of
+from xpnn.cuda.conv_depthwise_shape import Geometry, geometry_of, strips_of
 from xpnn.gradients import vjp
 from xpnn.primitive import Primitive
 from xpnn.testing import check_primitive
@@ -264,7 +264,7 @@ def test_badly_aligned_arrays(emulator: Emulator, dtype: str) -> None:
     geometry = geometry_of(x.shape, weight.shape, static["stride"], static["padding"], static["dilation"])
     found = forward_launch(dtype, geometry, True)
     assert found.numbers["vector"] == 1
-    conv_depthwise._gather(found, off[3], *off[:3])
+    conv_depthwise._gather(found, off[3], *off[:3], None)
     assert off[3].tobytes() == y.tobytes()
 
 
@@ -355,7 +355,7 @@ def test_every_size_has_plans_of_the_table_and_fills_a_gpu() -> None:
 @pytest.mark.parametrize("apart", [1, 2, 3, 7])
 def test_strips_cover_an_axis_once(apart: int) -> None:
     for size in range(1, 40):
-        strips, step, sliding = conv_depthwise._strips(size, 2, 2 * apart)
+        strips, step, sliding = strips_of(size, 2, 2 * apart)
         begins = [i // step * 4 * step + i % step for i in range(strips)]
         covered = [begin + q * step for begin in begins for q in range(4)]
         assert sorted(covered)[:size] == list(range(size)) and len(set(covered)) == len(covered)

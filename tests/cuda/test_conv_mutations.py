@@ -55,6 +55,12 @@ FAULTS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def gathering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other kernel has its faults in test_conv_halo.py."""
+    monkeypatch.setenv("XPNN_CONV", "gather")
+
+
 def is_right(dtype: str, name: str) -> bool:
     """Whether the kernels compute this case of small integers exactly; raises what the emulator raises.
 

@@ -117,6 +117,23 @@ def test_an_activation_is_applied_on_the_way_out(emulator: Emulator, activation:
     np.testing.assert_allclose(y.astype(np.float64), wanted, rtol=2e-3, atol=2e-3)
 
 
+def test_a_scale_and_a_residual_are_applied_on_the_way_out(emulator: Emulator) -> None:
+    """Of the kind itself, by a packed image (2, 6, 6, 8) and weight (6, 9, 8)."""
+    rng = np.random.default_rng(0)
+    x, weight, bias, scale, residual = (
+        rng.integers(-3, 4, shape).astype(np.float16)
+        for shape in ((2, 6, 6, 8), (6, 3, 3, 8), (6,), (6,), (2, 4, 4, 6))
+    )
+    y = np.empty_like(residual)
+    given = conv_wgmma.KINDS["float16"], convolution(2, 8, 6, 6, 3, last=True)._replace(padding=((0, 0),) * 2)
+    given[0]._gather(y, x, weight, bias, given[1], None, gradient=False, scale=scale, residual=residual)
+    assert files(emulator) == ["conv_wgmma.cu"]
+    wide = [a.astype(np.float64) for a in (x, np.moveaxis(weight, -1, 1))]
+    static = {"stride": (1, 1), "padding": ((0, 0),) * 2, "dilation": (1, 1), "data_format": "channels_last"}
+    wanted = ops.conv.reference(*wide, **static) * scale.astype(np.float64) + bias + residual
+    np.testing.assert_array_equal(y, wanted)
+
+
 def test_a_transposed_convolution_takes_the_same_way(emulator: Emulator) -> None:
     rng = np.random.default_rng(0)
     x, weight = rng.integers(-3, 4, (2, 24, 7, 6)), rng.integers(-3, 4, (24, 10, 3, 3))
@@ -205,12 +222,13 @@ def test_explain_names_the_way_and_the_reason(monkeypatch: pytest.MonkeyPatch) -
     for value in ("", "auto", "wgmma"):
         monkeypatch.setenv("XPNN_CONV", value)
         told.append(conv.way(x, weight, bias, **static))
-    assert told == ["conv_half", "conv_half", "conv_half, not wgmma: images of 1152 bytes in all, below 131072"]
-    assert conv.way(*arrays, **static) == "conv_float, not wgmma: dtype float32"
+    assert [line.partition(".cu")[0] for line in told] == ["conv_halo"] * 3
+    assert told[2].endswith("; not wgmma: images of 1152 bytes in all, below 131072")
+    assert conv.way(*arrays, **static).endswith("; not wgmma: dtype float32")
     big = np.zeros((32, 64, 8, 8), np.float16)
     assert conv.way(big, np.zeros((64, 64, 3, 3), np.float16), **static) == "conv_wgmma"
     monkeypatch.setenv("XPNN_CONV", "fast")
-    with pytest.raises(ValueError, match="XPNN_CONV: expected one of auto, wgmma, got 'fast'"):
+    with pytest.raises(ValueError, match="XPNN_CONV: expected one of auto, gather, halo, wgmma, got 'fast'"):
         conv.way(x, weight, bias, **static)
 
 

@@ -18,7 +18,7 @@ from .sync import note_upload, note_wait
 
 __all__ = ["ndarray", "new", "raw", "refuse_host", "upload", "wrap"]
 
-_DTYPES = "?bhilqBHILQefdFD"
+_DTYPES = "?bhilqBHILQefdFDE"  # the last is that of bfloat16, CuPy's since version 14
 
 
 class ndarray:

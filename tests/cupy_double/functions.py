@@ -21,6 +21,8 @@ _ARRAY = frozenset("a x x1 ar arr ary condition element array prototype m M z y"
 # Their results belong to the host anyway.
 _OF_HOST = frozenset("ndim shape isscalar iscomplexobj isrealobj isdtype can_cast result_type broadcast_shapes".split())
 _WAITS = frozenset("nonzero unique unique_all unique_counts unique_inverse unique_values".split())
+# Those without a loop of bfloat16 (CuPy 14.2), which give float32.
+_NO_BFLOAT16 = frozenset(("where", "clip"))
 # Loops that NumPy has and CuPy (14.2) has not.
 _NO_COMPLEX = frozenset(("logical_and", "logical_not", "logical_or", "logical_xor"))
 # scatter_add, which ufunc.at is, takes these dtypes only.
@@ -81,6 +83,8 @@ def _checked(name: str, signature: inspect.Signature, compute: Callable[..., Any
             note_wait(name)
         out = bound.arguments.pop("out", None)
         result = _quietly(compute, *map(raw, bound.args), **{key: raw(x) for key, x in bound.kwargs.items()})
+        if name in _NO_BFLOAT16 and {x.dtype.char for x in bound.args if isinstance(x, ndarray)} - {"?"} == {"E"}:
+            result = result.astype(np.float32)
         if out is not None:
             out[...] = wrap(result)
             return out
@@ -241,7 +245,9 @@ def _matmul(x1: Any, x2: Any, /, out: Any = None) -> Any:
     if not isinstance(x1, ndarray) or not isinstance(x2, ndarray):
         raise TypeError(f"Unsupported types {type(x1)} and {type(x2)}")
     if out is None:
-        return wrap(np.matmul(raw(x1), raw(x2)))
+        y = np.matmul(raw(x1), raw(x2))
+        short = {x.dtype.char: x.dtype for x in (x1, x2)}
+        return wrap(y.astype(short["E"]) if list(short) == ["E"] else y)  # cuBLAS gives bfloat16, NumPy float32
     np.matmul(raw(x1), raw(x2), out=raw(out))
     return out
 

@@ -150,6 +150,7 @@ def test_loads_of_tiles(compiled: Compiled) -> None:
         ("WRONG_PHASE", "endless wait"),
         ("SHORT_EXPECT", "endless wait"),
         ("MISSING_BARRIER", "used before mbarrier.init"),
+        ("STORES_BEFORE", "TMA of thread .* meets shared .* a fence.proxy.async is missing"),
     ],
 )
 def test_a_fault_around_a_load_is_reported(compiled: Compiled, fault: str, report: str) -> None:

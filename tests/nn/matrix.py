@@ -75,7 +75,7 @@ def expected(case: Case, theirs: Any, inputs: list[Any]) -> tuple[Results, Resul
         tree.map(lambda x, free=i not in case.fixed: torch.tensor(x, requires_grad=free and x.dtype.kind == "f"), x)
         for i, x in enumerate(inputs)
     ]
-    leaves = _floats(case, tensors)
+    leaves = floats(case, tensors)
     outputs = {f"output {i}": y for i, y in enumerate(_tensors(_called(case, theirs, tensors)))}
     rng = np.random.default_rng(3)
     gs = {name: rng.normal(size=tuple(y.shape)) for name, y in outputs.items() if y.dtype.is_floating_point}
@@ -101,12 +101,12 @@ def found(case: Case, ours: Any, inputs: list[Any], gs: Results, lib: Library, d
     for _, buffer in model.named_buffers():
         buffer.value = lib.asarray(buffer.value)
     given = [tree.map(own, x) for x in inputs]
-    leaves, whole = _floats(case, given), {}
+    leaves, whole = floats(case, given), {}
     parts = [*([model] if list(model.parameters()) else []), *([leaves] if leaves else [])]
 
     def call(*boxed: Any) -> Results:
         layer = boxed[0] if parts[0] is model else model
-        xs = [_with(x, boxed[-1] if leaves else {}, str(i)) for i, x in enumerate(given)]
+        xs = [with_leaves(x, boxed[-1] if leaves else {}, str(i)) for i, x in enumerate(given)]
         out = called(case, layer, xs, own)
         whole.update({name: y for name, y in out.items() if name not in gs})
         return {name: out[name] for name in gs}
@@ -160,7 +160,7 @@ def _drawn(x: Any, rng: np.random.Generator) -> Any:
     return rng.normal(size=x) if all(isinstance(n, int) for n in x) else tuple(_drawn(part, rng) for part in x)
 
 
-def _floats(case: Case, inputs: list[Any]) -> Results:
+def floats(case: Case, inputs: list[Any]) -> Results:
     """The leaves of the inputs that are differentiated, by number of the input and path."""
     pairs = (
         (f"input {i} {path}", x) for i, y in enumerate(inputs) if i not in case.fixed for path, x in tree.flatten(y)
@@ -168,7 +168,7 @@ def _floats(case: Case, inputs: list[Any]) -> Results:
     return {name: x for name, x in pairs if "float" in str(x.dtype)}
 
 
-def _with(x: Any, leaves: Results, number: str) -> Any:
+def with_leaves(x: Any, leaves: Results, number: str) -> Any:
     """The input with the leaves in their places."""
     if not leaves:
         return x

@@ -166,3 +166,89 @@ def test_a_module_added_to_a_sequential_by_name_runs_too() -> None:
 def test_a_slice_is_evaluated_as_the_whole_is() -> None:
     model = nn.Sequential(nn.Dropout(0.5), nn.ReLU()).eval()
     assert not model[:1].training and not (model + model).training
+
+
+class Scaled(nn.Module):
+    """Parameters in a list and in a dict, one of them in both."""
+
+    def __init__(self) -> None:
+        shared = np.array([3.0, 4.0])
+        self.steps = nn.ParameterList([np.array([1.0, 2.0]), shared])
+        self.named = nn.ParameterDict({"b": shared, "a": np.array([5.0, 6.0])})
+
+    def forward(self, x: Any) -> Any:
+        for step in self.steps:
+            x = x * step
+        return x + self.named["a"] * self.named["b"]
+
+
+def test_parameters_in_containers_are_trained() -> None:
+    model = Scaled()
+    assert [name for name, _ in model.named_parameters()] == ["steps.0", "steps.1", "named.a"]
+    assert list(model.state_dict()) == ["steps.0", "steps.1", "named.b", "named.a"]
+    x = np.array([[0.5, -1.0]])
+    np.testing.assert_allclose(model(x), x * [3, 8] + [15, 24])
+    grads = xpnn.grad(lambda m, x: xpnn.namespace(m.steps[0]).sum(m(x)))(model, x)
+    np.testing.assert_allclose(grads.steps[0], x[0] * [3, 4])
+    np.testing.assert_allclose(grads.named["a"], [3, 4])
+    xpnn.optim.SGD(model, lr=0.1).step(grads)
+    np.testing.assert_allclose(model.steps[1], np.array([3.0, 4.0]) - 0.1 * (x[0] * [1, 2] + [5, 6]))
+    assert model.steps[1] is model.named["b"]
+    same = copy.deepcopy(model)
+    assert same.steps[1] is same.named["b"] and same.astype("float32").steps[0].dtype == np.float32
+    model.load_state_dict({name: x * 2 for name, x in model.state_dict().items()})
+
+
+def test_a_list_of_parameters_is_a_list() -> None:
+    a, b, c = (np.full(2, float(i)) for i in range(3))
+    held = nn.ParameterList([a, b])
+    assert held.append(c) is held and len(held) == 3 and held[-1] is c and held.pop(1) is b
+    held += [b]
+    held[0] = b
+    assert list(held) == [b, c, b] and list(held[1:].state_dict()) == ["0", "1"]
+    assert list((held + held).state_dict()) == [str(i) for i in range(6)]
+    assert repr(nn.ParameterList([a])) == "ParameterList(0: float64 (2,))"
+    assert len(nn.ParameterList()) == 0
+
+
+def test_a_dict_of_parameters_is_a_dict() -> None:
+    a, b = np.ones(2), np.zeros(3)
+    held = nn.ParameterDict({"a": a})
+    held["b"] = b
+    assert list(held.items())[1][1] is b and held.get("c") is None and held.setdefault("c", a) is a
+    assert list(held.copy()) == ["a", "b", "c"] and held.pop("c") is a and held.popitem()[0] == "b"
+    assert list(held | {"z": b}) == ["a", "z"] and list({"z": b} | held) == ["z", "a"]
+    held |= {"y": b}
+    assert list(held) == ["a", "y"] and list(held.fromkeys(["p", "q"], b).values()) == [b, b]
+    assert repr(nn.ParameterDict({"w": b})) == "ParameterDict(w: float64 (3,))"
+    with pytest.raises(NotImplementedError, match="ParameterDict has no forward"):
+        held(a)
+
+
+def test_torch_s_containers_of_parameters_become_ours_and_back() -> None:
+    from xpnn.io import from_torch, to_torch
+
+    theirs = torch.nn.ModuleDict(
+        {
+            "a": torch.nn.ParameterList([torch.rand(2, 3), torch.rand(1)]),
+            "b": torch.nn.ParameterDict({"x": torch.rand(2)}),
+        }
+    )
+    ours = from_torch(theirs)
+    assert shapes(ours.state_dict()) == shapes(theirs.state_dict()) == shapes(to_torch(ours).state_dict())
+    assert all(torch.equal(x, to_torch(ours).state_dict()[name]) for name, x in theirs.state_dict().items())
+    state = {name: x.detach().numpy() for name, x in theirs.state_dict().items()}
+    ours.load_state_dict({name: x + 1 for name, x in state.items()})
+    np.testing.assert_array_equal(ours["a"][0], state["a.0"] + 1)
+    np.testing.assert_array_equal(theirs["a"][0].detach().numpy(), state["a.0"])
+
+
+def test_names_of_parameters_are_those_of_torch() -> None:
+    class Theirs(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            shared = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
+            self.steps = torch.nn.ParameterList([torch.tensor([1.0, 2.0]), shared])
+            self.named = torch.nn.ParameterDict({"b": shared, "a": torch.tensor([5.0, 6.0])})
+
+    assert set(Scaled().state_dict()) == set(Theirs().state_dict())  # torch sorts the names of a plain dict

@@ -36,12 +36,17 @@ _DEFAULTS: dict[tuple[str, str], tuple[Any, str]] = {
     ("ModuleList", "modules"): ((), "no modules"),
 }
 # Arguments of torch's that are still missing.
-_MISSING = {(kind, "padding_mode") for kind in ("Conv1d", "Conv2d", "Conv3d")}
+_MISSING: set[tuple[str, str]] = set()
 # What a call takes, under other words: "x" is the house's word for an input, and messages name it.
 _WORDS = {"input": "x", "hx": "state", "input1": "x1", "input2": "x2"}  # of layers; losses keep torch's
 _MORE_OF_CALLS = {"activation", "lengths", "reset"}
 _CALLS = {  # kind: (theirs, ours, reason)
     "Embedding": (["input"], ["indices"], "which they are"),
+    "EmbeddingBag": (
+        ["input", "offsets", "per_sample_weights"],
+        ["indices", "offsets", "per_sample_weights"],
+        "likewise",
+    ),
     "PoissonNLLLoss": (["log_input", "target"], ["input", "target"], "log_input is an option's name there, too"),
 }
 

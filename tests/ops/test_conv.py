@@ -12,7 +12,7 @@ import xpnn
 from xpnn import ops
 from xpnn.cpu import im2col
 from xpnn.primitive import explain
-from xpnn.testing import check_primitive
+from xpnn.testing import check_gradient, check_primitive
 
 from ..conftest import Library
 from .against_torch import check_against_torch
@@ -122,6 +122,55 @@ def test_an_activation_is_applied_along(activation: str, data_format: str) -> No
     assert check_primitive(ops.conv, [((x, *rest), {**options, "activation": activation})]) == 1
     apart = getattr(ops, activation)(ops.conv(x, *rest, **options))
     np.testing.assert_allclose(ops.conv(x, *rest, **options, activation=activation), apart, rtol=1e-12)
+
+
+def ended(data_format: str = "channels_first") -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """x, weight, bias, scale and residual."""
+    x, *rest = arrays((3, 4, 9, 7), 6, (3, 3), 2)
+    options = {**static(2, stride=2, padding=(1, 0), groups=2), "data_format": data_format}
+    x = x if data_format == "channels_first" else np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    rng = np.random.default_rng(1)
+    return (x, *rest, rng.normal(size=6), rng.normal(size=ops.conv(x, *rest, **options).shape)), options
+
+
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+def test_scale_and_residual(lib: Library, data_format: str) -> None:
+    """act(scale * conv + bias + residual), and every gradient against central differences."""
+    (x, weight, bias, scale, residual), options = ended(data_format)
+    along = (1, 1, 1, -1) if data_format == "channels_last" else (1, -1, 1, 1)
+    given = [lib.asarray(a) for a in (x, weight, bias, scale, residual)]
+    found = lib.to_numpy(ops.conv(*given, **options, activation="tanh"))
+    sums = ops.conv(x, weight, None, **options) * scale.reshape(along)
+    np.testing.assert_allclose(found, np.tanh(sums + bias.reshape(along) + residual), rtol=1e-12)
+    check_gradient(lambda *a: ops.conv(*a, **options, activation="tanh"), *given)
+
+
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+def test_fused_scale_and_residual_agree_with_the_reference(data_format: str) -> None:
+    given, options = ended(data_format)
+    cases = [(given, {**options, "activation": activation}) for activation in ("relu", None)]
+    cases += [((*given[:3], None, given[4]), options), ((*given[:2], None, given[3], None), options)]
+    assert check_primitive(ops.conv, cases) == 4
+
+
+def test_the_layers_forms_take_scale_and_residual() -> None:
+    (x, weight, bias, scale, residual), options = ended()
+    wanted = ops.conv(x, weight, bias, scale, residual, **options)
+    padding = {"stride": 2, "padding": (1, 1), "groups": 2}
+    y = ops.conv2d(x, weight, bias, 2, 1, groups=2)
+    more = np.ones(y.shape)
+    found = ops.conv2d(x, weight, bias, **padding, scale=scale, residual=more)
+    along = ops.conv2d(x, weight, None, **padding) * scale.reshape(1, -1, 1, 1) + bias.reshape(1, -1, 1, 1) + 1
+    np.testing.assert_allclose(found, along, rtol=1e-12)
+    single = ops.conv2d(x[0], weight, bias, **padding, scale=scale, residual=more[0])
+    np.testing.assert_allclose(single, found[0], rtol=1e-12)
+    assert wanted.shape == residual.shape
+    with pytest.raises(
+        ValueError, match=r"residual: expected the shape \(3, 6, 5, 4\) of the output, got \(2, 6, 5, 4\)"
+    ):
+        ops.conv2d(x, weight, bias, **padding, residual=more[:2])
+    with pytest.raises(ValueError, match=r"scale: expected shape \(6,\), got \(5,\)"):
+        ops.conv2d(x, weight, bias, **padding, scale=scale[1:])
 
 
 def test_small_blocks_cut_everything(small_blocks: None) -> None:

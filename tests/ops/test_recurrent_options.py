@@ -188,7 +188,7 @@ def test_errors_of_a_projection_name_the_argument() -> None:
 @pytest.mark.parametrize(("name", "options"), [*((name, {}) for name in OPS), ("gru", {"reset_after": False})])
 def test_inference_keeps_nothing(name: str, options: dict[str, Any]) -> None:
     """The form for NumPy returns no residuals, and of c only the last states of a step are ever there."""
-    given, (implementation,) = arrays(*OPS[name], (40, 3, 2, 8)), getattr(ops, name).implementations["numpy"]
+    given, implementation = arrays(*OPS[name], (40, 3, 2, 8)), getattr(ops, name).implementations["numpy"][-1]
     out, residuals = implementation.forward(*given, None, need=(False,) * 10, **options)
     assert residuals is None
     kept, residuals = implementation.forward(*given, None, need=(True,) * 10, **options)
@@ -199,7 +199,7 @@ def test_inference_keeps_nothing(name: str, options: dict[str, Any]) -> None:
 
 def test_inference_takes_less_memory() -> None:
     """By the arrays of c and tanh(c), which training keeps for all steps."""
-    given, (implementation,) = arrays(4, 2, (200, 3, 2, 32)), ops.lstm.implementations["numpy"]
+    given, implementation = arrays(4, 2, (200, 3, 2, 32)), ops.lstm.implementations["numpy"][-1]
     peaks = []
     for wanted in (False, True):
         tracemalloc.start()

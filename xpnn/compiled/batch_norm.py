@@ -29,19 +29,20 @@ class Training:
         need: tuple[bool, ...],
     ) -> tuple[Any, Any]:  # fmt: skip
         x = contiguous(x)
-        mean, var = channels.moments(x)
+        near, rest, var = channels.moments(x)
         inverse = 1 / np.sqrt(var + np.float32(eps))
         scale = inverse if weight is None else inverse * weight
-        y = channels.affine(x, mean, scale, np.zeros_like(mean) if bias is None else contiguous(bias))
+        y = channels.affine(x, near, scale, -rest * scale if bias is None else bias - rest * scale)
         activate(y, activation)
-        kept = (x, y if activation else None, mean, inverse, scale, activation)
-        return (y, mean, var), kept if True in need else None
+        kept = (x, y if activation else None, near, rest, inverse, scale, activation)
+        return (y, near + rest, var), kept if True in need else None
 
     def backward(self, residuals: Any, gs: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
-        x, y, mean, inverse, scale, activation = residuals
+        x, y, near, rest, inverse, scale, activation = residuals
         g, dmean, dvar = gs
         g = np.zeros_like(x) if g is None else pulled(contiguous(g), y, activation)
-        total, along = channels.sums(x, g, mean)
+        total, along = channels.sums(x, g, near)
+        along = along - rest * total
         dx = None
         if need[0]:
             count = np.float32(x.size // x.shape[1])
@@ -49,9 +50,10 @@ class Training:
             offset = -scale * total / count
             if dvar is not None:
                 slope = slope + 2 * dvar / count
+            offset = offset - rest * slope
             if dmean is not None:
                 offset = offset + dmean / count
-            dx = channels.pull(x, g, mean, scale, slope, offset)
+            dx = channels.pull(x, g, near, scale, slope, offset)
         return dx, along * inverse if need[1] else None, total if need[2] else None
 
 

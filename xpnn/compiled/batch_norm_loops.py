@@ -3,6 +3,8 @@
 Planes: x (N, C, L), a channel is N pieces of L, and threads share the channels: places (C,) are their numbers. Columns: x (N, C),
 vectors run along the channels, and threads share parts of the rows: bounds (P, 2), of which sums are taken apart, so that they
 do not depend on the threads.
+
+A mean is near + rest: near is rounded, rest what it lost, and the two are never added, for x may lie far from zero.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .float32 import compiled
+from .float32 import compiled, pointwise
 
 __all__ = [
     "column_moments",
@@ -49,21 +51,21 @@ def _products(x: Any, g: Any, mean: Any) -> Any:
     return first, second
 
 
-@compiled
+@pointwise
 def _line(x: Any, y: Any, mean: Any, scale: Any, shift: Any) -> None:
     for i in range(len(x)):
         y[i] = (x[i] - mean) * scale + shift
 
 
-@compiled
+@pointwise
 def _line_back(x: Any, g: Any, dx: Any, mean: Any, gain: Any, slope: Any, offset: Any) -> None:
     for i in range(len(x)):
         dx[i] = g[i] * gain + (x[i] - mean) * slope + offset
 
 
 @compiled
-def plane_moments(places: Any, x: Any, mean: Any, var: Any) -> None:
-    """mean (C,), and var (C,) about it."""
+def plane_moments(places: Any, x: Any, mean: Any, lost: Any, var: Any) -> None:
+    """near as mean, rest as lost, and the variance, (C,) each."""
     batch, _, length = x.shape
     count = _f(batch * length)
     for c in places:
@@ -77,7 +79,7 @@ def plane_moments(places: Any, x: Any, mean: Any, var: Any) -> None:
             rest += a
             squares += b
         rest /= count
-        mean[c] = near + rest
+        mean[c], lost[c] = near, rest
         var[c] = max(squares / count - rest * rest, _f(0))
 
 
@@ -108,8 +110,8 @@ def planes_back(places: Any, x: Any, g: Any, dx: Any, mean: Any, gain: Any, slop
 
 
 @compiled
-def column_moments(bounds: Any, mean: Any, squares: Any, x: Any) -> None:
-    """Of each part of the rows its mean (P, C), and the sum of the squares about it (P, C)."""
+def column_moments(bounds: Any, mean: Any, lost: Any, squares: Any, x: Any) -> None:
+    """Of each part of the rows near as mean, rest as lost, and the sum of the squares about both, (P, C) each."""
     channels = x.shape[1]
     near, rest = np.empty(channels, np.float32), np.empty(channels, np.float32)
     for p in range(len(bounds)):
@@ -131,7 +133,7 @@ def column_moments(bounds: Any, mean: Any, squares: Any, x: Any) -> None:
                 s[c] += d * d
         for c in range(channels):
             r = rest[c] / _f(end - begin)
-            m[c] = near[c] + r
+            m[c], lost[p, c] = near[c], r
             s[c] -= r * rest[c]
 
 
@@ -147,7 +149,7 @@ def column_sums(bounds: Any, total: Any, along: Any, x: Any, g: Any, mean: Any) 
                 a[c] += own[c] * (row[c] - mean[c])
 
 
-@compiled
+@pointwise
 def columns(x: Any, y: Any, mean: Any, scale: Any, shift: Any) -> None:
     """y = (x - mean) scale + shift."""
     for n in range(len(x)):
@@ -156,7 +158,7 @@ def columns(x: Any, y: Any, mean: Any, scale: Any, shift: Any) -> None:
             b[c] = (a[c] - mean[c]) * scale[c] + shift[c]
 
 
-@compiled
+@pointwise
 def columns_back(x: Any, g: Any, dx: Any, mean: Any, gain: Any, slope: Any, offset: Any) -> None:
     """dx = g gain + (x - mean) slope + offset."""
     for n in range(len(x)):

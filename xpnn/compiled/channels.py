@@ -15,21 +15,23 @@ __all__ = ["affine", "moments", "pull", "sums"]
 _ROWS = 512  # of a part of the columns, so that what is subtracted before squaring is near the mean of the part
 
 
-def moments(x: Any) -> tuple[Any, Any]:
-    """The mean and the variance of each channel."""
+def moments(x: Any) -> tuple[Any, Any, Any]:
+    """Of each channel the mean, rounded, what the rounding lost, and the variance."""
     from . import batch_norm_loops as loops
 
     if is_columns(x):
         rows = x.reshape(x.shape[:2])
         bounds, counts = _parts(len(rows))
-        means, squares = np.empty((2, len(bounds), x.shape[1]), x.dtype)
-        share(loops.column_moments, x.size, (bounds, means, squares), rows)
-        mean = np.add.reduce(means * counts, axis=0) / np.float32(len(rows))
-        squares += (means - mean) ** 2 * counts
-        return mean, np.add.reduce(squares, axis=0) / np.float32(len(rows))
-    mean, var = np.empty((2, x.shape[1]), x.dtype)
-    share(loops.plane_moments, x.size, (_places(x.shape[1]),), as_planes(x), mean, var)
-    return mean, var
+        means, rests, squares = np.empty((3, len(bounds), x.shape[1]), x.dtype)
+        share(loops.column_moments, x.size, (bounds, means, rests, squares), rows)
+        near, count = means[0], np.float32(len(rows))
+        rests += means - near
+        rest = np.add.reduce(rests * counts, axis=0) / count
+        squares += (rests - rest) ** 2 * counts
+        return near, rest, np.add.reduce(squares, axis=0) / count
+    near, rest, var = np.empty((3, x.shape[1]), x.dtype)
+    share(loops.plane_moments, x.size, (_places(x.shape[1]),), as_planes(x), near, rest, var)
+    return near, rest, var
 
 
 def sums(x: Any, g: Any, mean: Any) -> tuple[Any, Any]:

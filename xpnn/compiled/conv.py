@@ -47,9 +47,11 @@ class Block(NamedTuple):
 
 
 def refusal(
-    x: Any, weight: Any, bias: Any, *, stride: tuple[int, ...], padding: Pairs, dilation: tuple[int, ...], groups: int = 1,
-    data_format: str = "channels_first", activation: str | None = None,
+    x: Any, weight: Any, bias: Any, scale: Any = None, residual: Any = None, *, stride: tuple[int, ...], padding: Pairs,
+    dilation: tuple[int, ...], groups: int = 1, data_format: str = "channels_first", activation: str | None = None,
 ) -> str | None:  # fmt: skip
+    if scale is not None or residual is not None:
+        return "scale or residual"
     if data_format != "channels_first":
         return f"data_format {data_format}"
     if x.ndim > 5:
@@ -63,8 +65,9 @@ def refusal(
 
 
 def forward(
-    x: Any, weight: Any, bias: Any, *, stride: tuple[int, ...], padding: Pairs, dilation: tuple[int, ...], groups: int = 1,
-    data_format: str = "channels_first", activation: str | None = None, need: tuple[bool, ...],
+    x: Any, weight: Any, bias: Any, scale: None = None, residual: None = None, *, stride: tuple[int, ...], padding: Pairs,
+    dilation: tuple[int, ...], groups: int = 1, data_format: str = "channels_first", activation: str | None = None,
+    need: tuple[bool, ...],
 ) -> tuple[Any, Any]:  # fmt: skip
     x, weight = contiguous(x), contiguous(weight)
     plan = geometry(x.shape, weight.shape, stride, padding, dilation, groups)
@@ -79,7 +82,7 @@ def forward(
     return y, (x, weight, plan, y if activation else None, activation) if True in need else None
 
 
-def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
+def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
     x, weight, plan, y, activation = residuals
     g = pulled(contiguous(g), y, activation)
     if plan.groups > 1:
@@ -87,7 +90,8 @@ def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, An
     else:
         dx = _input_gradient(g, weight, plan, x.shape) if need[0] else None
         dweight = _weight_gradient(g, x, plan).reshape(weight.shape) if need[1] else None
-    return dx, dweight, np.add.reduce(g, axis=(0, *range(2, g.ndim))) if need[2] else None
+    db = np.add.reduce(g, axis=(0, *range(2, g.ndim))) if need[2] else None
+    return dx, dweight, db, *(None,) * (len(need) - 3)
 
 
 def activate_part(part: Any, activation: str | None) -> None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numba import njit
 
-__all__ = ["cdf", "compiled", "exp", "expm1", "inline", "log1p", "search", "sigmoid", "tanh"]
+__all__ = ["cdf", "compiled", "exp", "expm1", "inline", "log1p", "pointwise", "search", "sigmoid", "tanh"]
 
 # Sums may be taken in another order and products joined with sums, but nan and inf are honoured.
 _FAST = {"contract", "reassoc", "arcp", "nsz"}
@@ -24,6 +24,11 @@ _njit: Any = functools.partial(njit, nogil=True, error_model="numpy")
 def compiled(function: Function) -> Function:
     """A loop, compiled at its first call; the machine code is kept on disk."""
     return _njit(cache=True, fastmath=_FAST)(function)  # type: ignore[no-any-return]
+
+
+def pointwise(function: Function) -> Function:
+    """A loop whose differences and sums of three are taken in the order in which they are written."""
+    return _njit(cache=True, fastmath={"contract", "nsz"})(function)  # type: ignore[no-any-return]
 
 
 def inline(function: Function) -> Function:

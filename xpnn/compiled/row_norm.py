@@ -46,25 +46,25 @@ class RowNorm:
         rows, y = x.reshape(-1, size), np.empty(x.shape, x.dtype)
         w = np.ones(shape, x.dtype) if weight is None else contiguous(weight).reshape(shape)
         b = np.zeros(shape, x.dtype) if bias is None else contiguous(bias).reshape(shape)
-        mean, scale = np.empty((2, len(rows)), x.dtype)
+        kept = np.empty((len(rows), 3), x.dtype)
         least = self.eps if eps is None else eps
-        shared = (_numbers(len(rows)), rows, y.reshape(-1, size), mean, scale)
+        shared = (_numbers(len(rows)), rows, y.reshape(-1, size), kept)
         share(forward, x.size, shared, w, b, np.float32(least), self.centre)
         activate(y, activation)
         if True not in need:
             return y, None
         parameters = x.shape[1:2] if not normalized_shape else tuple(normalized_shape)
-        return y, (rows, mean, scale, w, y if activation else None, x.shape, parameters, activation)
+        return y, (rows, kept, w, y if activation else None, x.shape, parameters, activation)
 
     def backward(self, residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
         from .norm_loops import backward
 
-        rows, mean, scale, w, y, shape, parameters, activation = residuals
+        rows, kept, w, y, shape, parameters, activation = residuals
         g = pulled(contiguous(g), y, activation).reshape(rows.shape)
         dx = np.empty(rows.shape, rows.dtype)
         bounds = _parts(len(rows))
         dw, db = np.zeros((2, len(bounds), *w.shape), rows.dtype)
-        share(backward, rows.size, (bounds, dw, db), rows, g, dx, mean, scale, w, self.centre)
+        share(backward, rows.size, (bounds, dw, db), rows, g, dx, kept, w, self.centre)
         gradients = dx.reshape(shape), *(np.add.reduce(d, axis=0).reshape(parameters) for d in (dw, db))
         return tuple(d if wanted else None for d, wanted in zip(gradients, need, strict=False))
 

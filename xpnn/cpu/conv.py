@@ -17,7 +17,7 @@ from .dtypes import refuse_dtypes
 from .im2col import Columns, Geometry, Slab, geometry, rows
 from .windows import Pairs
 
-__all__ = ["backward", "empty", "first", "forward", "refusal", "sweep"]
+__all__ = ["backward", "empty", "first", "forward", "positions", "refusal", "sweep"]
 
 # Images with fewer positions than this are put side by side into one matrix: a product with few columns is slow.
 # So are those with fewer positions than filters for dweight, a sum over positions.
@@ -28,6 +28,8 @@ def refusal(
     x: Any,
     weight: Any,
     bias: Any,
+    scale: Any = None,
+    residual: Any = None,
     *,
     stride: tuple[int, ...],
     padding: Pairs,
@@ -43,19 +45,26 @@ def refusal(
     if not 3 <= x.ndim == weight.ndim or groups < 1 or weight.shape[0] % groups:
         return "shapes"
     images = first(x, data_format)
-    if images.shape[1] != weight.shape[1] * groups or (bias is not None and bias.shape != weight.shape[:1]):
+    if images.shape[1] != weight.shape[1] * groups or any(
+        a is not None and a.shape != weight.shape[:1] for a in (bias, scale)
+    ):
         return "shapes"
     if 0 in x.shape or 0 in weight.shape:
         return "size 0"
-    if min(geometry(images.shape, weight.shape, stride, padding, dilation, groups).out) < 1:
+    out = geometry(images.shape, weight.shape, stride, padding, dilation, groups).out
+    if min(out) < 1:
         return "a kernel larger than the input"
-    return refuse_dtypes(x, weight, bias)
+    if residual is not None and first(residual, data_format).shape != (len(x), len(weight), *out):
+        return "shape of residual"
+    return refuse_dtypes(x, weight, bias, scale, residual)
 
 
 def forward(
     x: Any,
     weight: Any,
     bias: Any,
+    scale: Any = None,
+    residual: Any = None,
     *,
     stride: tuple[int, ...],
     padding: Pairs,
@@ -78,26 +87,38 @@ def forward(
         source = columns.source(images[block.images, block.channels])
         for slab in slabs:
             np.matmul(w[block.groups], columns.gather(source, slab), outputs.at(product, slab))
+        if scale is not None:
+            product *= scale[block.filters].reshape(-1, product.shape[2], 1)
         if bias is not None:
             product += bias[block.filters].reshape(-1, product.shape[2], 1)
         if not is_view:
             part[...] = outputs.shaped(product, part)
     out = y if data_format == "channels_first" else np.moveaxis(y, 1, -1)
+    if residual is not None:
+        out += residual
     activate(out, activation)
     if True not in need:
         return out, None
-    return out, (images, w, weight.shape, plan, data_format, None if activation is None else out, activation)
+    return out, (images, w, weight.shape, plan, data_format, None if activation is None else out, activation, scale)
 
 
-def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
-    x, w, shape, plan, data_format, y, activation = residuals
-    g = first(pulled(g, y, activation), data_format)
-    dx = empty(data_format, x.shape, x.dtype) if need[0] else None
-    dweight = np.zeros(shape, x.dtype) if need[1] else None
-    if need[0] or need[1]:
-        sweep(plan, x, w, g, dx, dweight if dweight is None else dweight.reshape(w.shape))
-    db = np.add.reduce(g, axis=(0, *range(2, g.ndim))) if need[2] else None
-    return dx if dx is None or data_format == "channels_first" else np.moveaxis(dx, 1, -1), dweight, db
+def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
+    x, w, shape, plan, data_format, y, activation, scale = residuals
+    want_x, want_weight, want_bias, want_scale, want_residual = (*need, False, False)[:5]
+    dz = pulled(g, y, activation)
+    g = first(dz, data_format)
+    dx = empty(data_format, x.shape, x.dtype) if want_x else None
+    dweight = np.zeros(shape, x.dtype) if want_weight or want_scale else None
+    if dx is not None or dweight is not None:
+        own = w if scale is None else w * scale.reshape(len(w), -1, 1)
+        sweep(plan, x, own, g, dx, dweight if dweight is None else dweight.reshape(w.shape))
+    dscale = None
+    if scale is not None and dweight is not None:  # so far the gradient of scale * weight
+        dscale = (dweight.reshape(len(scale), -1) * w.reshape(len(scale), -1)).sum(axis=1) if want_scale else None
+        dweight *= scale.reshape(-1, *(1,) * (dweight.ndim - 1))
+    db = np.add.reduce(g, axis=(0, *range(2, g.ndim))) if want_bias else None
+    dx = dx if dx is None or data_format == "channels_first" else np.moveaxis(dx, 1, -1)
+    return (dx, dweight if want_weight else None, db, dscale, dz.copy() if want_residual else None)[: len(need)]
 
 
 def sweep(plan: Geometry, x: Any, w: Any, g: Any, dx: Any, dw: Any) -> None:
@@ -162,6 +183,12 @@ class _Outputs:
     def shaped(self, matrices: Any, part: Any) -> Any:
         """The matrices in the shape of the part that they are for."""
         return rows(matrices, (part.shape[1],), len(part), self.plan.out, self.merged)
+
+
+def positions(x: Any, weight: Any, *, data_format: str = "channels_first", groups: int = 1, **windows: Any) -> int:
+    """How many values each channel of the output has."""
+    plan = geometry(first(x, data_format).shape, weight.shape, groups=groups, **windows)
+    return plan.batch * plan.positions
 
 
 def first(x: Any, data_format: str) -> Any:

@@ -48,7 +48,8 @@ def forward(
         p = softmax.forward_into(scores, -1, log=False)
     else:  # a row of -inf only would be nan
         hidden = xp.full((), hidden_score(scores.dtype), dtype=scores.dtype)
-        p = softmax.forward_into(xp.where(allowed, scores, hidden), -1, log=False)
+        shown = xp.where(allowed, scores, hidden).astype(scores.dtype, copy=False)  # CuPy's is float32 for bfloat16
+        p = softmax.forward_into(shown, -1, log=False)
         p *= allowed
     kept = dropout_kernel.forward(p, p=dropout, key=key, need=(True,))[0] if dropout else p
     y = xp.matmul(kept, v)

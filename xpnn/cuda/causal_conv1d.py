@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from ..namespace.libraries import raw_namespace
 from .arguments import Layout
 from .arrays import VECTOR, contiguous, is_aligned
-from .conv_depthwise import Launch, sum_launch
+from .conv_depthwise import sum_launch
+from .conv_depthwise_shape import Launch
 from .dtypes import C_TYPES, ITEM_SIZE, dtype_name, refuse_dtypes
 from .launch import launch
 from .plan import Plan

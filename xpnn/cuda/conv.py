@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,19 +10,20 @@ from ..namespace.libraries import raw_namespace
 from ..precision import get_precision
 from . import bias_activation, conv_float, conv_half, conv_tf32, conv_wgmma
 from .arrays import contiguous
+from .conv_moments import Moments
 from .conv_shape import ACTIVATIONS, Convolution, convolution
+from .conv_ways import asked
 from .dtypes import dtype_name, refuse_dtypes
 
-__all__ = ["backward", "bias_gradient", "family_of", "forward", "refusal", "sizes_of", "way"]
-
-# XPNN_CONV, for tests and measurements: by itself, or by products of whole warpgroups where they take it.
-_WAYS = ("auto", "wgmma")
+__all__ = ["backward", "bias_gradient", "convolved", "family_of", "forward", "refusal", "sizes_of", "way", "way_of"]
 
 
 def refusal(
     x: Any,
     weight: Any,
     bias: Any,
+    scale: Any = None,
+    residual: Any = None,
     *,
     stride: tuple[int, ...],
     padding: Pairs,
@@ -39,18 +39,24 @@ def refusal(
     if not 3 <= x.ndim == weight.ndim <= 5 or groups < 1 or weight.shape[0] % groups:
         return "shapes"
     channels = x.shape[-1 if data_format == "channels_last" else 1]
-    if channels != weight.shape[1] * groups or (bias is not None and bias.shape != weight.shape[:1]):
+    if channels != weight.shape[1] * groups or any(
+        a is not None and a.shape != weight.shape[:1] for a in (bias, scale)
+    ):
         return "shapes"
     if 0 in x.shape or 0 in weight.shape:
         return "size 0"
-    conv = _convolution(x, weight, stride, padding, dilation, groups, data_format)
-    return refuse_dtypes(x, weight, bias) or conv.refusal()
+    conv = convolved(x, weight, stride, padding, dilation, groups, data_format)
+    if residual is not None and min(conv.out) > 0 and residual.shape != conv.y_shape:
+        return "shape of residual"
+    return refuse_dtypes(x, weight, bias, scale, residual) or conv.refusal()
 
 
 def forward(
     x: Any,
     weight: Any,
     bias: Any,
+    scale: Any = None,
+    residual: Any = None,
     *,
     stride: tuple[int, ...],
     padding: Pairs,
@@ -58,50 +64,75 @@ def forward(
     groups: int = 1,
     data_format: str = "channels_first",
     activation: str | None = None,
+    moments: Moments | None = None,
     need: tuple[bool, ...],
 ) -> tuple[Any, Any]:
-    conv = _convolution(x, weight, stride, padding, dilation, groups, data_format)
+    """moments: what is to hold those of the output, which then has no activation and no residual."""
+    conv = convolved(x, weight, stride, padding, dilation, groups, data_format)
     x, weight = contiguous(x), contiguous(weight)
-    bias = None if bias is None else contiguous(bias)
+    bias, scale, residual = (None if a is None else contiguous(a) for a in (bias, scale, residual))
     family = family_of(x)
-    y = family.forward(x, weight, bias, conv, activation)
+    y = family.forward(x, weight, bias, conv, activation, scale=scale, residual=residual, moments=moments)
     if True not in need:
         return y, None
-    return y, (x if need[1] else None, weight, x.shape, y if activation is not None else None, activation, conv, family)
+    kept = x if need[1] or True in need[3:4] else None
+    return y, (kept, weight, scale, x.shape, None if activation is None else y, activation, conv, family)
 
 
-def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
-    x, weight, shape, y, activation, conv, family = residuals
-    dz = bias_activation.pulled(contiguous(g), y, activation)
-    dx, dw, db = family.gradients(dz, x, weight, conv, shape, dx=need[0], dw=need[1], db=need[1] and need[2])
-    if need[2] and not need[1]:
-        db = bias_gradient(dz, conv.last)
-    return dx, dw, db
+def way(
+    x: Any,
+    weight: Any,
+    *_: Any,
+    stride: tuple[int, ...],
+    padding: Pairs,
+    dilation: tuple[int, ...],
+    groups: int = 1,
+    data_format: str = "channels_first",
+    activation: str | None = None,
+) -> str:
+    """Which kernels compute the forward, in which tiles, how many blocks share the sums of one, and why not what was asked for."""
+    return way_of(x, convolved(x, weight, stride, padding, dilation, groups, data_format), gradient=False)
 
 
-def way(x: Any, weight: Any, bias: Any = None, **static: Any) -> str:
-    """Which kernels compute the forward, and where others were asked for, why not those: "conv_half, not wgmma: …"."""
-    family = family_of(x)
-    name = "conv_float" if family is conv_float else str(family.file).removesuffix(".cu")
-    if _asked() == "auto":
+def way_of(x: Any, conv: Convolution, *, gradient: bool) -> str:
+    """The same of the forward or of the input gradient of this convolution, for arrays like x."""
+    name = str(family_of(x).way(conv, gradient=gradient))
+    if asked() != "wgmma":
         return name
-    why = _not_wgmma(x)
-    if why is None:
-        why = conv_wgmma.refusal(_convolution(x, weight, **static), gradient=False)
-    return "conv_wgmma" if why is None else f"{name}, not wgmma: {why}"
+    why = _not_wgmma(x) or conv_wgmma.refusal(conv, gradient=gradient)
+    return "conv_wgmma" if why is None else f"{name}; not wgmma: {why}"
 
 
-def family_of(x: Any) -> Any:
-    """The kernels for the dtype of x, and in float32 for the precision."""
-    dtype = dtype_name(x.dtype)
-    if dtype != "float32":
-        asked = _asked() == "wgmma" and _not_wgmma(x) is None
-        return (conv_wgmma if asked else conv_half).KINDS[dtype]
-    precision = get_precision()
-    return conv_tf32.KINDS[precision] if precision != "highest" and conv_tf32.fits(x) else conv_float
+def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
+    x, weight, scale, shape, y, activation, conv, family = residuals
+    want_x, want_weight, want_bias, want_scale, want_residual = (*need, False, False)[:5]
+    dz = bias_activation.pulled(contiguous(g), y, activation)
+    sums = want_weight or want_scale
+    own = weight if scale is None else _scaled(weight, scale)
+    dx, dw, db = family.gradients(dz, x, own, conv, shape, dx=want_x, dw=sums, db=sums and want_bias)
+    if want_bias and db is None:
+        db = bias_gradient(dz, conv.last)
+    dscale = None
+    if scale is not None and dw is not None:  # so far the gradient of scale * weight
+        dscale = _scale_gradient(dw, weight) if want_scale else None
+        dw = _scaled(dw, scale) if want_weight else None
+    dresidual = (dz.copy() if activation is None else dz) if want_residual else None
+    return (dx, dw, db, dscale, dresidual)[: len(need)]
 
 
-def _convolution(
+def _scaled(weight: Any, scale: Any) -> Any:
+    """weight (K, ...) * scale (K,), in float32, rounded once."""
+    wide = raw_namespace(weight).float32
+    return (weight.astype(wide) * scale.astype(wide).reshape(-1, *(1,) * (weight.ndim - 1))).astype(weight.dtype)
+
+
+def _scale_gradient(dw: Any, weight: Any) -> Any:
+    """The sum of the products of each filter (K, ...)."""
+    wide = raw_namespace(weight).float32
+    return (dw.astype(wide) * weight.astype(wide)).sum(axis=tuple(range(1, weight.ndim))).astype(weight.dtype)
+
+
+def convolved(
     x: Any,
     weight: Any,
     stride: tuple[int, ...],
@@ -109,18 +140,20 @@ def _convolution(
     dilation: tuple[int, ...],
     groups: int = 1,
     data_format: str = "channels_first",
-    **_: Any,
 ) -> Convolution:
+    """The convolution of these arrays."""
     sizes = sizes_of(x, data_format)
     return convolution(x.shape[0], sizes, weight.shape, stride, padding, dilation, groups, data_format)
 
 
-def _asked() -> str:
-    """XPNN_CONV, read at each call. It cannot make a kernel take what it does not take."""
-    asked = os.environ.get("XPNN_CONV") or "auto"
-    if asked not in _WAYS:
-        raise ValueError(f"XPNN_CONV: expected one of {', '.join(_WAYS)}, got {asked!r}")
-    return asked
+def family_of(x: Any) -> Any:
+    """The kernels for the dtype of x, and in float32 for the precision."""
+    dtype = dtype_name(x.dtype)
+    if dtype != "float32":
+        whole = asked() == "wgmma" and _not_wgmma(x) is None
+        return (conv_wgmma if whole else conv_half).KINDS[dtype]
+    precision = get_precision()
+    return conv_tf32.KINDS[precision] if precision != "highest" and conv_tf32.fits(x) else conv_float
 
 
 def _not_wgmma(x: Any) -> str | None:

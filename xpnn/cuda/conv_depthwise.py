@@ -7,33 +7,49 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from math import gcd, prod
-from typing import Any, NamedTuple
+from math import prod
+from typing import Any
 
 from ..cpu.windows import Pairs, output_sizes
 from ..namespace.libraries import raw_namespace
 from . import bias_activation
 from .arguments import Layout
 from .arrays import contiguous, is_aligned
-from .conv_depthwise_shape import Geometry, Sizes, geometry_of, problem
+from .conv_depthwise_shape import (
+    AXIS_FIELDS,
+    ROWS,
+    Geometry,
+    Launch,
+    Sizes,
+    axis_numbers,
+    geometry_of,
+    hops,
+    ints,
+    problem,
+    strips_of,
+)
+from .conv_shape import ACTIVATIONS
 from .dtypes import C_TYPES, ITEM_SIZE, dtype_name, refuse_dtypes
 from .launch import launch
 from .plan import Plan
 
 __all__ = [
-    "Launch",
     "backward",
     "dx_launch",
     "forward",
+    "forward_into",
     "forward_launch",
+    "gradient_into",
     "instantiations",
     "refusal",
     "sum_launch",
+    "sum_up",
+    "sums_into",
     "weight_launches",
 ]
 
 # As in the kernel file.
-_FILE, _THREADS, _ROWS = "conv_depthwise.cu", 256, 4
+_FILE, _THREADS = "conv_depthwise.cu", 256
 _TALL, _WIDE = 7, 3
 _SUM_COLUMNS, _SUM_PARTS = 32, 16
 # Taps along h whose weights a thread holds: kernels of at most 3 take the smaller one.
@@ -42,17 +58,12 @@ _FEW, _MANY = 3, 7
 _WEIGHT_BLOCKS, _LEAST_STRIPS = 2048, 8
 
 
-class Launch(NamedTuple):
-    """A plan and the numbers among its arguments."""
-
-    plan: Plan
-    numbers: dict[str, int]
-
-
 def refusal(
     x: Any,
     weight: Any,
     bias: Any,
+    scale: Any = None,
+    residual: Any = None,
     *,
     stride: Sizes,
     padding: Pairs,
@@ -61,9 +72,11 @@ def refusal(
     data_format: str = "channels_first",
     activation: str | None = None,
 ) -> str | None:
+    if scale is not None or residual is not None:
+        return "scale or residual"
     if data_format not in ("channels_first", "channels_last"):
         return f"data_format {data_format}"
-    if activation not in bias_activation.ACTIVATIONS:
+    if activation not in ACTIVATIONS:
         return f"activation {activation}"
     if not 3 <= x.ndim == weight.ndim <= 5:
         return "shapes"
@@ -81,6 +94,8 @@ def forward(
     x: Any,
     weight: Any,
     bias: Any,
+    scale: Any = None,
+    residual: Any = None,
     *,
     stride: Sizes,
     padding: Pairs,
@@ -95,44 +110,57 @@ def forward(
     out = output_sizes(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     y = raw_namespace(x).empty((geometry.batch, geometry.filters, *out), dtype=x.dtype)
     if y.size:
-        bias = None if bias is None else contiguous(bias)
-        _gather(forward_launch(dtype_name(x.dtype), geometry, bias is not None), y, x, weight, bias)
-        if activation is not None:
-            bias_activation.forward_into(rows := y.reshape(y.shape[0] * y.shape[1], -1), rows, None, activation)
+        forward_into(y, x, weight, None if bias is None else contiguous(bias), geometry, activation)
     kept = None if activation is None else y
     residuals = (x, weight, geometry, data_format, kept, activation) if True in need else None
     return _back(y, data_format), residuals
 
 
-def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:
+def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
     x, weight, geometry, data_format, y, activation = residuals
     g = bias_activation.pulled(_first(g, data_format), y, activation)
-    xp, dtype = raw_namespace(x), dtype_name(x.dtype)
+    xp = raw_namespace(x)
     new = xp.empty if g.size else xp.zeros
     dx = new(x.shape, dtype=x.dtype) if need[0] else None
     dweight = new(weight.shape, dtype=x.dtype) if need[1] else None
     db = new(geometry.filters, dtype=x.dtype) if need[2] else None
     if g.size and dx is not None and dx.size:
-        found = dx_launch(dtype, geometry)
-        if "hop_d" in found.numbers:
-            launch(found.plan, found.plan.layout(dx=dx, g=g, weight=weight, **found.numbers))
-        else:
-            _gather(found, dx, g, weight, None)
+        gradient_into(dx, g, weight, None, geometry, None)
     if g.size and (need[1] or need[2]):
-        _weight(weight_launches(dtype, geometry, dweight is not None, db is not None), dweight, db, g, x)
-    return None if dx is None else _back(dx, data_format), dweight, db
+        sums_into(dweight, db, g, x, geometry)
+    return None if dx is None else _back(dx, data_format), dweight, db, *(None,) * (len(need) - 3)
 
 
-def _gather(found: Launch, y: Any, x: Any, weight: Any, bias: Any) -> None:
+def forward_into(y: Any, x: Any, weight: Any, bias: Any, geometry: Geometry, activation: str | None) -> None:
+    """y (N, K, *O) = act(conv(x) + bias), of x (N, C, *S) and weight (K, 1, *taps); contiguous, y not empty."""
+    _gather(forward_launch(dtype_name(x.dtype), geometry, bias is not None), y, x, weight, bias, activation)
+
+
+def gradient_into(dx: Any, g: Any, weight: Any, bias: Any, geometry: Geometry, activation: str | None) -> None:
+    """dx (N, C, *S) = act(the gradient of x for g + bias): for bias (C) and activation as a transposed convolution has them."""
+    found = dx_launch(dtype_name(g.dtype), geometry, bias is not None)
+    if "hop_d" not in found.numbers:
+        return _gather(found, dx, g, weight, bias, activation)
+    numbers = {**found.numbers, "activation": ACTIVATIONS[activation]}
+    launch(found.plan, found.plan.layout(dx=dx, g=g, weight=weight, bias=bias, **numbers))
+
+
+def _gather(found: Launch, y: Any, x: Any, weight: Any, bias: Any, activation: str | None) -> None:
     """Launches depthwise_gather; whole strips are stored at once if y is where that is possible."""
-    numbers = found.numbers
-    if numbers["vector"] and not is_aligned(y):
-        numbers = {**numbers, "vector": 0}
+    numbers = {**found.numbers, "activation": ACTIVATIONS[activation]}
+    if not is_aligned(y):
+        numbers["vector"] = 0
     launch(found.plan, found.plan.layout(y=y, x=x, weight=weight, bias=bias, **numbers))
 
 
-def _weight(launches: tuple[Launch, ...], dweight: Any, db: Any, g: Any, x: Any) -> None:
-    """Launches depthwise_weight, and depthwise_sum if there are several slices."""
+def sums_into(dweight: Any, db: Any, g: Any, x: Any, geometry: Geometry) -> None:
+    """The gradients of weight and bias, None where one is not wanted; x and g as x and y of forward_into."""
+    launches = weight_launches(dtype_name(g.dtype), geometry, dweight is not None, db is not None)
+    sum_up(launches, dweight, db, g, x)
+
+
+def sum_up(launches: tuple[Launch, ...], dweight: Any, db: Any, g: Any, x: Any) -> None:
+    """Launches the kernel of the sums, and depthwise_sum if there are several slices."""
     main, *last = launches
     if not last:
         launch(main.plan, main.plan.layout(dweight=dweight, db=db, sums=None, g=g, x=x, **main.numbers))
@@ -161,29 +189,26 @@ def _back(y: Any, data_format: str) -> Any:
 @functools.lru_cache(1024)
 def forward_launch(dtype: str, geometry: Geometry, bias: bool) -> Launch:
     filters, (x, weight, y) = geometry.filters, geometry.elements
-    axes = _axes(geometry.out, geometry.size, geometry)
+    axes = axis_numbers(geometry)
     planes = {"planes": geometry.batch * filters, "divide": geometry.multiplier, "times": 1, "outputs": filters}
     moved = (x + weight + y + (filters if bias else 0)) * ITEM_SIZE[dtype]
     return _gather_launch(dtype, axes, planes, 0, moved, geometry.flops)
 
 
 @functools.lru_cache(1024)
-def dx_launch(dtype: str, geometry: Geometry) -> Launch:
+def dx_launch(dtype: str, geometry: Geometry, bias: bool = False) -> Launch:
     """The launch of depthwise_gather if all strides are 1, else of depthwise_spread."""
-    moved = sum(geometry.elements) * ITEM_SIZE[dtype]
     channels, times = geometry.channels, geometry.multiplier
+    moved = (sum(geometry.elements) + (channels if bias else 0)) * ITEM_SIZE[dtype]
     planes = geometry.batch * channels
-    axes = _axes(geometry.size, geometry.out, geometry)
+    axes = axis_numbers(geometry, backwards=True)
     if max(geometry.stride) == 1:
-        for axis, taps, before, step in zip("dhw", geometry.taps, geometry.pad, geometry.dilation, strict=True):
-            axes[f"pad_{axis}"] = step * (taps - 1) - before
         seen = {"planes": planes, "divide": 1, "times": times, "outputs": channels}
         return _gather_launch(dtype, axes, seen, 1, moved, geometry.flops)
     items = prod(geometry.size)
     tiles, stack, blocks = _tiling(planes, items)
-    moves = zip("dhw", geometry.stride, geometry.dilation, strict=True)
-    hops = {f"hop_{axis}": move // gcd(move, step) for axis, move, step in moves}
     counts = {"planes": planes, "times": times, "outputs": channels, "items": items, "tiles": tiles, "stack": stack}
+    counts["activation"] = 0
     plan = Plan(
         file=_FILE,
         entry=f"depthwise_spread<{C_TYPES[dtype]}>",
@@ -193,21 +218,21 @@ def dx_launch(dtype: str, geometry: Geometry) -> Launch:
         bytes=moved,
         flops=geometry.flops,
     )
-    return Launch(plan, {**counts, **axes, **hops})
+    return Launch(plan, {**counts, **axes, **hops(geometry)})
 
 
 @functools.lru_cache(1024)
 def weight_launches(dtype: str, geometry: Geometry, dweight: bool, db: bool) -> tuple[Launch, ...]:
     """The launch of depthwise_weight, and that of depthwise_sum if there are several slices."""
     filters, (x, weights, y) = geometry.filters, geometry.elements
-    axes = _axes(geometry.out, geometry.size, geometry)
+    axes = axis_numbers(geometry)
     if not dweight:
         axes.update(taps_d=0, taps_h=0, taps_w=0)
         x = weights = 0
     columns = weights + (filters if db else 0)
     chunks_h, chunks_w = max(-(-axes["taps_h"] // _TALL), 1), max(-(-axes["taps_w"] // _WIDE), 1)
     chunks = max(axes["taps_d"], 1) * chunks_h * chunks_w
-    strips, apart, sliding = _strips(geometry.out[1], geometry.stride[1], geometry.dilation[1])
+    strips, apart, sliding = strips_of(geometry.out[1], geometry.stride[1], geometry.dilation[1])
     items = geometry.out[0] * strips * geometry.out[2]
     total = geometry.batch * items
     slices = max(min(-(-total // (_THREADS * _LEAST_STRIPS)), _WEIGHT_BLOCKS // (filters * chunks)), 1)
@@ -263,7 +288,7 @@ def _gather_launch(
     """The launch of depthwise_gather for these axes: of the output or, backwards, of dx."""
     if backwards:
         axes.update(stride_d=1, stride_h=1, stride_w=1)
-    strips, apart, sliding = _strips(axes["size_h"], axes["stride_h"], axes["dilation_h"])
+    strips, apart, sliding = strips_of(axes["size_h"], axes["stride_h"], axes["dilation_h"])
     items = axes["size_d"] * strips * axes["size_w"]
     tiles, stack, blocks = _tiling(planes["planes"], items)
     plan = Plan(
@@ -275,18 +300,9 @@ def _gather_launch(
         bytes=moved,
         flops=flops,
     )
-    vector = int(axes["size_w"] == 1 and apart == 1 and axes["size_h"] % _ROWS == 0)
+    vector = int(axes["size_w"] == 1 and apart == 1 and axes["size_h"] % ROWS == 0)
     counts = {"items": items, "tiles": tiles, "stack": stack, "strips": strips, "apart": apart, "sliding": sliding}
-    return Launch(plan, {**planes, **counts, "reversed": backwards, "vector": vector, **axes})
-
-
-def _strips(size: int, stride: int, dilation: int) -> tuple[int, int, int]:
-    """(strips of an axis of outputs, how far apart their outputs are, whether windows slide by one tap within them)."""
-    if dilation % stride == 0:
-        apart = dilation // stride
-        if apart == 1 or size >= _ROWS * apart:
-            return -(-size // (_ROWS * apart)) * apart, apart, 1
-    return -(-size // _ROWS), 1, 0
+    return Launch(plan, {**planes, **counts, "reversed": backwards, "vector": vector, "activation": 0, **axes})
 
 
 def _tiling(planes: int, items: int) -> tuple[int, int, int]:
@@ -296,49 +312,31 @@ def _tiling(planes: int, items: int) -> tuple[int, int, int]:
     return tiles, stack, tiles * -(-planes // stack)
 
 
-_AXES = ("size", "seen", "taps", "stride", "pad", "dilation")
-
-
-def _axes(size: Sizes, seen: Sizes, geometry: Geometry) -> dict[str, int]:
-    """The fields of the axes: size of what is written, or summed over, seen of what is read."""
-    values = (size, seen, geometry.taps, geometry.stride, geometry.pad, geometry.dilation)
-    return {
-        f"{name}_{axis}": n for name, v in zip(_AXES, values, strict=True) for axis, n in zip("dhw", v, strict=True)
-    }
-
-
-def _ints(*names: str) -> tuple[tuple[str, str], ...]:
-    return tuple((name, "int") for name in names)
-
-
-_AXIS_FIELDS = _ints(*(f"{name}_{axis}" for name in _AXES for axis in "dhw"))
-
-
 @functools.cache
 def _gather_layout(t: str) -> Layout:
     pointers = ("y", f"{t}*"), ("x", f"const {t}*"), ("weight", f"const {t}*"), ("bias", f"const {t}*")
-    planes = _ints("planes", "divide", "times", "outputs", "items", "tiles", "stack")
-    strips = _ints("strips", "apart", "sliding", "reversed", "vector")
-    return Layout(f"GatherArguments<{t}>", (*pointers, *planes, *strips, *_AXIS_FIELDS))
+    planes = ints("planes", "divide", "times", "outputs", "items", "tiles", "stack")
+    strips = ints("strips", "apart", "sliding", "reversed", "vector", "activation")
+    return Layout(f"GatherArguments<{t}>", (*pointers, *planes, *strips, *AXIS_FIELDS))
 
 
 @functools.cache
 def _spread_layout(t: str) -> Layout:
-    pointers = ("dx", f"{t}*"), ("g", f"const {t}*"), ("weight", f"const {t}*")
-    planes = _ints("planes", "times", "outputs", "items", "tiles", "stack")
-    return Layout(f"SpreadArguments<{t}>", (*pointers, *planes, *_AXIS_FIELDS, *_ints("hop_d", "hop_h", "hop_w")))
+    pointers = ("dx", f"{t}*"), ("g", f"const {t}*"), ("weight", f"const {t}*"), ("bias", f"const {t}*")
+    planes = ints("planes", "times", "outputs", "items", "tiles", "stack", "activation")
+    return Layout(f"SpreadArguments<{t}>", (*pointers, *planes, *AXIS_FIELDS, *ints("hop_d", "hop_h", "hop_w")))
 
 
 @functools.cache
 def _weight_layout(t: str) -> Layout:
     written = ("dweight", f"{t}*"), ("db", f"{t}*"), ("sums", "float*")
     read = ("g", f"const {t}*"), ("x", f"const {t}*"), ("strips_in_all", "long long"), ("length", "long long")
-    counts = _ints("filters", "multiplier", "columns", "chunks", "chunks_h", "chunks_w")
-    strips = _ints("items", "strips", "apart", "sliding")
-    return Layout(f"WeightArguments<{t}>", (*written, *read, *counts, *strips, *_AXIS_FIELDS))
+    counts = ints("filters", "multiplier", "columns", "chunks", "chunks_h", "chunks_w")
+    strips = ints("items", "strips", "apart", "sliding")
+    return Layout(f"WeightArguments<{t}>", (*written, *read, *counts, *strips, *AXIS_FIELDS))
 
 
 @functools.cache
 def _sum_layout(t: str) -> Layout:
     pointers = ("dweight", f"{t}*"), ("db", f"{t}*"), ("sums", "const float*")
-    return Layout(f"SumArguments<{t}>", (*pointers, *_ints("slices", "columns", "weights")))
+    return Layout(f"SumArguments<{t}>", (*pointers, *ints("slices", "columns", "weights")))

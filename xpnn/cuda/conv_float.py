@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ..namespace.libraries import raw_namespace
-from . import conv_combine
+from . import conv_combine, conv_gather
 from .arguments import Layout
 from .arrays import is_aligned
-from .conv_gather import Tiling, start, tiling
 from .conv_shape import AXIS_FIELDS, Convolution, axis_values, gather_layout, gather_values, strides
 from .launch import launch
 from .plan import Plan
@@ -38,10 +37,15 @@ _LARGE, _SMALL, _NARROW = _Tile(128, 64, 8, 8), _Tile(64, 64, 4, 8), _Tile(128, 
 _WEIGHT, _FEW_FILTERS = _Tile(64, 64, 8, 4), _Tile(16, 128, 4, 4)
 
 
-def forward(x: Any, weight: Any, bias: Any, conv: Convolution, activation: str | None) -> Any:
-    """y = act(conv(x) + bias); all arrays C-contiguous float32."""
+def way(conv: Convolution, *, gradient: bool = False) -> str:
+    """What computes the forward or the input gradient, for explain()."""
+    return f"{_FILE}: {tiling(conv, gradient)}"
+
+
+def forward(x: Any, weight: Any, bias: Any, conv: Convolution, activation: str | None, **ends: Any) -> Any:
+    """y = act(scale conv(x) + bias + residual); all arrays C-contiguous float32. ends: scale, residual, moments."""
     y = raw_namespace(x).empty(conv.y_shape, dtype=x.dtype)
-    _gather(y, x, weight, bias, conv, activation, gradient=False)
+    _gather(y, x, weight, bias, conv, activation, gradient=False, **ends)
     return y
 
 
@@ -82,27 +86,41 @@ def _weight_gradient(g: Any, x: Any, conv: Convolution, shape: tuple[int, ...], 
 
 
 def _gather(
-    out: Any, source: Any, weight: Any, bias: Any, conv: Convolution, activation: str | None, *, gradient: bool
-) -> None:
-    own = _tiling(conv, gradient)
-    plan, values = gather_plan(conv, activation, gradient=gradient, aligned=is_aligned(out))
-    start(plan, values, own, out, source, weight, bias=bias)
+    out: Any, source: Any, weight: Any, bias: Any, conv: Convolution, activation: str | None, *, gradient: bool,
+    scale: Any = None, residual: Any = None, moments: Any = None,
+) -> None:  # fmt: skip
+    own = tiling(conv, gradient)
+    plan, values = gather_plan(
+        conv, activation, gradient=gradient, aligned=is_aligned(out, residual), residual=residual is not None, taken=own
+    )
+    ends = {"scale": scale, "bias": bias, "residual": residual, "moments": moments}
+    conv_gather.start(plan, values, own, out, source, weight, **ends)
 
 
-def _tiling(conv: Convolution, gradient: bool) -> Tiling:
+def tiling(conv: Convolution, gradient: bool) -> conv_gather.Tiling:
     """Of the forward or of the input gradient."""
-    return tiling((_LARGE, _SMALL, _NARROW), conv, gradient, _BK)
+    return conv_gather.chosen(_FILE, (_LARGE, _SMALL, _NARROW), conv, gradient, _BK)
 
 
 @functools.lru_cache(1024)
 def gather_plan(
-    conv: Convolution, activation: str | None, *, gradient: bool, aligned: bool
+    conv: Convolution,
+    activation: str | None,
+    *,
+    gradient: bool,
+    aligned: bool,
+    residual: bool = False,
+    taken: conv_gather.Tiling | None = None,
 ) -> tuple[Plan, dict[str, Any]]:
-    """The launch of the forward or of the input gradient, and the numbers of its struct; aligned: `out` is."""
+    """The launch of the forward or of the input gradient, and the numbers of its struct.
+
+    aligned: all of its arrays with the shape of `out` are. residual: whether there is one. taken: not the tiling of the model.
+    """
     channels, outputs = (conv.filters, conv.channels) if gradient else (conv.channels, conv.filters)
     sources = conv.out if gradient else conv.sizes
     filter_, channel = conv.channels * conv.taps, conv.taps
-    tile, shares = chosen = _tiling(conv, gradient)
+    taken = taken or tiling(conv, gradient)
+    tile, shares = taken
     values, rows, phases = gather_values(
         conv,
         activation,
@@ -122,7 +140,7 @@ def gather_plan(
         grid=(tiles * shares, conv.groups, phases),
         block=(_THREADS, 1, 1),
         shared=_shared(tile, conv.last),
-        bytes=4 * sum(conv.elements) + 2 * tiles * conv.groups * phases * chosen.room,
+        bytes=4 * (sum(conv.elements) + residual * conv.elements[2]) + 2 * tiles * conv.groups * phases * taken.room,
         flops=conv.flops,
     )
     return plan, values

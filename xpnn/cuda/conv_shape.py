@@ -229,7 +229,7 @@ def gather_values(
 @functools.cache
 def gather_layout(t: str) -> Layout:
     """GatherArguments<t> of conv.cuh."""
-    written = ("out", f"{t}*"), ("parts", "float*"), ("tickets", "unsigned*")
+    written = ("out", f"{t}*"), ("parts", "float*"), ("tickets", "unsigned*"), ("moments", "float*")
     pointers = *written, *((name, f"const {t}*") for name in ("in", "weight", "scale", "bias", "residual"))
     longs = ("batch", "in_image", "out_image")
     ints = (

@@ -9,11 +9,11 @@ from ..cpu.conv_transpose import refuse_arguments
 from ..cpu.windows import Pairs, adjoint_padding, transposed_sizes
 from . import bias_activation
 from .arrays import contiguous
-from .conv import bias_gradient, family_of, sizes_of
+from .conv import bias_gradient, family_of, sizes_of, way_of
 from .conv_shape import Convolution, convolution
 from .dtypes import refuse_dtypes
 
-__all__ = ["backward", "forward", "refusal"]
+__all__ = ["backward", "forward", "refusal", "way"]
 
 
 def refusal(x: Any, weight: Any, bias: Any, *, activation: str | None = None, **options: Any) -> str | None:
@@ -43,6 +43,11 @@ def forward(
     if True not in need:
         return y, None
     return y, (x if need[1] else None, weight, None if activation is None else y, activation, conv, kernels)
+
+
+def way(x: Any, weight: Any, bias: Any = None, *, activation: str | None = None, **options: Any) -> str:
+    """Which kernels compute the forward, and why not others."""
+    return way_of(x, _adjoint(x, weight, **options), gradient=True)
 
 
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, Any, Any]:

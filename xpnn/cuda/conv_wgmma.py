@@ -18,7 +18,6 @@ from .arguments import Layout
 from .arrays import is_aligned
 from .conv_shape import ACTIVATIONS, PACKED, Convolution, padded, strides
 from .conv_taps import AXES
-from .conv_tensor import Kind
 from .dtypes import C_TYPES, ITEM_SIZE
 from .launch import launch
 from .plan import Plan
@@ -71,7 +70,7 @@ class _Launch(NamedTuple):
     values: dict[str, Any]
 
 
-class Wgmma(Kind):
+class Wgmma(conv_half.Half):
     """The kinds of conv_half.py, which goes on where this one stops."""
 
     __slots__ = ()
@@ -86,13 +85,19 @@ class Wgmma(Kind):
         activation: str | None,
         *,
         gradient: bool,
+        scale: Any = None,
+        residual: Any = None,
+        moments: Any = None,
     ) -> None:
         """source, weight packed."""
-        if refusal(conv, gradient=gradient) is not None:
-            return super()._gather(out, source, weight, bias, conv, activation, gradient=gradient)
-        plan, image, shape, values = plan_of(self.dtype, conv, activation, gradient=gradient, aligned=is_aligned(out))
+        ends = {"scale": scale, "residual": residual}
+        if refusal(conv, gradient=gradient) is not None or moments is not None:
+            arrays = out, source, weight, bias
+            return super()._gather(*arrays, conv, activation, gradient=gradient, moments=moments, **ends)
+        aligned = is_aligned(out, residual)
+        plan, image, shape, values = plan_of(self.dtype, conv, activation, gradient=gradient, aligned=aligned)
         maps = {"image": TensorMap(source, image), "weight": TensorMap(weight, shape)}
-        return launch(plan, plan.layout(**maps, out=out, scale=None, bias=bias, residual=None, **values))
+        return launch(plan, plan.layout(**maps, out=out, scale=scale, bias=bias, residual=residual, **values))
 
 
 KINDS = {dtype: Wgmma(*kind) for dtype, kind in conv_half.KINDS.items()}
@@ -134,7 +139,7 @@ def refusal(conv: Convolution, *, gradient: bool) -> str | None:
 
 @functools.lru_cache(1024)
 def plan_of(dtype: str, conv: Convolution, activation: str | None, *, gradient: bool, aligned: bool) -> _Launch:
-    """The launch of a forward or an input gradient that is not refused; aligned: `out` is."""
+    """The launch of a forward or an input gradient that is not refused; aligned: `out` is, and a residual."""
     channels, outputs = (conv.filters, conv.channels) if gradient else (conv.channels, conv.filters)
     sizes, targets = (conv.out, conv.sizes) if gradient else (conv.sizes, conv.out)
     own, axes = padded(channels), _axes(conv, gradient)

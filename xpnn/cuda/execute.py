@@ -13,6 +13,7 @@ from .plan import Plan
 
 __all__ = ["KernelError", "compile_options", "execute", "prepare"]
 
+_SPECIFIC = "90"  # the compute capability that specific plans are for
 _WITHOUT_ASKING = 48 * 1024  # bytes of dynamic shared memory that every kernel may use
 _PORTABLE_CLUSTER = 8
 _NON_PORTABLE_CLUSTER_SIZE_ALLOWED = 14  # of CUfunction_attribute, which CuPy does not name
@@ -38,10 +39,12 @@ def execute(plan: Plan, arguments: Arguments) -> None:
 
 
 def prepare(plan: Plan) -> None:
-    """Compiles the kernel of a plan for the current device, unless that has been done."""
+    """Compiles the kernel of a plan for the current device, unless that has been done or the device is not one that runs it."""
     import cupy
 
-    _compiled(plan, cupy.cuda.runtime.getDevice())
+    device = cupy.cuda.runtime.getDevice()
+    if not plan.specific or str(cupy.cuda.Device(device).compute_capability) == _SPECIFIC:
+        _compiled(plan, device)
 
 
 def _check_device(plan: Plan, arguments: Arguments, device: int) -> None:
@@ -83,7 +86,7 @@ def _compile(plan: Plan, device: int) -> Any:
 
 def compile_options(plan: Plan, arch: str) -> tuple[str, ...]:
     """What CuPy's own options lack: an sm_90 has instructions that only -arch=sm_90a compiles; CuPy asks for plain sm_90."""
-    return ("-arch=sm_90a",) if plan.specific and arch == "90" else ()
+    return (f"-arch=sm_{_SPECIFIC}a",) if plan.specific and arch == _SPECIFIC else ()
 
 
 def _allowed(kernel: Any, plan: Plan) -> Any:

@@ -25,7 +25,8 @@ class Plan:
 
     file: in kernels/. entry: the kernel with its template arguments, as C++ writes it. layout: the struct that it takes.
     cluster: blocks of a cluster, which must be the kernel's compile-time __cluster_dims__. shared: bytes of dynamic shared memory.
-    cooperative: all blocks at once on the GPU, for barriers of the grid. specific: compiled for sm_90a where the GPU is an sm_90.
+    cooperative: all blocks at once on the GPU, for barriers of the grid. specific: for GPUs of compute capability 9.0 only,
+    compiled for sm_90a.
     bytes, flops: what the launch must move and compute, for comparison with what it takes.
     """
 

@@ -31,7 +31,7 @@ def instantiations() -> dict[str, Plan]:
 def precompile() -> Iterator[str]:
     """Compiles each kernel for the current GPU, or finds it in the cache, and names it when that is done.
 
-    Raises KernelError for one that does not compile.
+    Kernels that another kind of GPU runs are named and left out. Raises KernelError for one that does not compile.
     """
     for entry, plan in instantiations().items():
         prepare(plan)

@@ -31,7 +31,14 @@ def from_torch(module: Any) -> Any:
     if not isinstance(module, torch.nn.Module):
         raise TypeError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
     walk = _Walk(
-        torch.nn, torch.nn.Module, nn, Module, lambda x: asarray(host(x)), _fill_ours, _children_of_torch, "xpnn.nn"
+        torch.nn,
+        torch.nn.Module,
+        nn,
+        Module,
+        lambda x: asarray(host(x).copy()),
+        _fill_ours,
+        _children_of_torch,
+        "xpnn.nn",
     )
     with random.replay(random.get_state()):  # first values are drawn, and overwritten: the stream shall not notice
         return walk.result(module)
@@ -82,7 +89,7 @@ class _Walk:
 
     def build(self, module: Any, path: str) -> Any:
         if id(module) not in self.done:
-            self.done[id(module)] = self._build(module, path)
+            self.done[id(module)] = self.array(module) if is_array(module) else self._build(module, path)
         return self.done[id(module)]
 
     def _build(self, module: Any, path: str) -> Any:
@@ -141,11 +148,13 @@ _CONTAINERS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
     "Sequential": _sequential,
     "ModuleList": lambda kind, modules: kind(modules.values()),
     "ModuleDict": lambda kind, modules: kind(modules),
+    "ParameterList": lambda kind, arrays: kind(arrays.values()),
+    "ParameterDict": lambda kind, arrays: kind(arrays),
 }
 
 
 def _children_of_torch(module: Any) -> list[tuple[str, Any]]:
-    return list(module._modules.items())
+    return [*module._modules.items(), *module._parameters.items()]
 
 
 def _children_of_ours(module: Any) -> list[tuple[str, Any]]:

@@ -68,6 +68,7 @@ class MultiheadAttention(Module):
         attn_mask: Any = None, average_attn_weights: bool = True, is_causal: bool = False,
     ) -> tuple[Any, Any]:  # fmt: skip
         self._check(query, key, value)
+        check_flags(need_weights=need_weights, average_attn_weights=average_attn_weights, is_causal=is_causal)
         xp = namespace(query, key, value, self.out_proj.weight)
         batched = len(query.shape) == 3
         batch_first = self.batch_first and batched

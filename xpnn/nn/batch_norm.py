@@ -9,6 +9,7 @@ from .. import ops
 from ..backend import asarray
 from ..namespace import namespace
 from ..namespace.array import unbox
+from ..ops._activations import check_activation
 from ..ops._checks import check_flags, check_number
 from . import parameters
 from .checks import check_eps, check_features, check_rank, check_sizes
@@ -85,6 +86,7 @@ class _BatchNorm(_Norm):
         ranks = (2, 3) if self.dims == 1 else (self.dims + 2,)
         check_rank(self, x, ranks, "(N, C) or (N, C, L)" if self.dims == 1 else f"(N, C, *S) with {self.dims} axes S")
         check_features(self, x, 1, self.num_features, "num_features")
+        check_activation(activation)
         y = self._evaluated(x, activation)
         if y is None:
             y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps, activation=activation)

@@ -24,7 +24,7 @@ _ACTIVATIONS: dict[type, str] = {ReLU: "relu", Tanh: "tanh", Sigmoid: "sigmoid"}
 
 
 class Numbered(Module):
-    """Modules under the names "0", "1", …, as in torch's state dicts; with the methods of a list."""
+    """Modules (or in a subclass arrays) called "0", "1", …, as in torch's state dicts; with the methods of a list."""
 
     def __init__(self, items: Iterable[Any] = ()) -> None:
         self._number(items)
@@ -208,6 +208,13 @@ class Named(Module, MutableMapping[str, Any]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._named())
 
+    def popitem(self) -> tuple[str, Any]:
+        """Takes the last one out; (name, value)."""
+        if not len(self):
+            raise KeyError(f"popitem: {type(self).__name__} is empty")
+        name = next(reversed(self))
+        return name, self.pop(name)
+
     def __reversed__(self) -> Iterator[str]:
         return reversed(self._named())
 
@@ -233,7 +240,7 @@ def check_name(container: Module, name: Any) -> None:
 
 def _iterated(container: Module, items: Any) -> Iterable[Any]:
     if not isinstance(items, Iterable):
-        raise TypeError(f"{type(container).__name__}: got {_kind(items)}, expected modules to iterate over")
+        raise TypeError(f"{type(container).__name__}: got {_kind(items)}, expected something to iterate over")
     return items
 
 

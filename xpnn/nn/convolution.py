@@ -6,7 +6,8 @@ import math
 from typing import Any, ClassVar
 
 from .. import ops
-from ..ops._checks import check_flags
+from ..ops._activations import check_activation
+from ..ops._checks import check_flags, check_whole
 from ..ops._windows import Pairs, first_axis, per_axis, transposed_sizes, zero_padding
 from . import parameters
 from .checks import check_features, check_rank, check_sizes
@@ -79,7 +80,7 @@ class _Conv(_Windows):
         self._set_options(in_channels, out_channels, kernel_size, stride, dilation, groups, data_format)
         self.padding = padding if isinstance(padding, str) else per_axis("padding", padding, self.dims, 0)
         self._amounts()  # raises for words that there are not
-        if padding_mode not in _PADDING_MODES:
+        if not isinstance(padding_mode, str) or padding_mode not in _PADDING_MODES:
             words = '"zeros", "reflect", "replicate" or "circular"'
             raise ValueError(f"padding_mode: expected {words}, got {padding_mode!r}")
         self.padding_mode = padding_mode
@@ -87,6 +88,7 @@ class _Conv(_Windows):
 
     def forward(self, x: Any, activation: str | None = None) -> Any:
         self._check_input(x)
+        check_activation(activation)
         padding = self.padding
         if self.padding_mode != "zeros":
             x, padding = self._padded(x), "valid"
@@ -154,6 +156,7 @@ class _ConvTranspose(_Windows):
 
     def forward(self, x: Any, output_size: Any = None, activation: str | None = None) -> Any:
         self._check_input(x)
+        check_activation(activation)
         last = self.data_format == "channels_last"
         more = self.output_padding if output_size is None else self._reaching(x, output_size, last)
         options: dict[str, Any] = {"groups": self.groups, "dilation": self.dilation, "data_format": self.data_format}
@@ -162,6 +165,10 @@ class _ConvTranspose(_Windows):
 
     def _reaching(self, x: Any, output_size: Any, last: bool) -> tuple[int, ...]:
         """The output_padding with which the output has this size: its dimensions S', or its shape."""
+        if not isinstance(output_size, list | tuple):
+            raise TypeError(f"output_size: expected {self.dims} sizes, or {x.ndim}, got {type(output_size).__name__}")
+        for n in output_size:
+            check_whole("output_size", n)
         size = tuple(output_size)
         if len(size) == x.ndim:
             size = size[-self.dims - 1 : -1] if last else size[-self.dims :]

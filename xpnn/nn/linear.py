@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import ops
 from ..namespace import namespace
+from ..ops._activations import check_activation
 from ..ops._checks import check_array, check_flags, check_whole
 from . import parameters
 from .checks import check_features, check_sizes
@@ -35,6 +36,7 @@ class Linear(Module):
 
     def forward(self, x: Any, activation: str | None = None) -> Any:
         check_features(self, x, -1, self.in_features, "in_features")
+        check_activation(activation)
         return ops.linear(x, self.weight, self.bias, activation=activation)
 
     def extra_repr(self) -> str:

@@ -13,6 +13,7 @@ from ..gradients import replaying, stop_gradient
 from ..namespace.array import Array
 from ..namespace.libraries import is_array, library_name, raw_namespace
 from ..namespace.lift import floating_kind
+from ..ops._checks import check_flags
 
 __all__ = ["Buffer", "IncompatibleKeys", "Module"]
 
@@ -116,6 +117,7 @@ class Module:
 
     def train(self, mode: bool = True) -> Self:
         """Switches dropout, batch statistics and the like on (or off), here and below; returns the module."""
+        check_flags(mode=mode)
         for module in self.modules():
             module.training = mode
         return self
@@ -254,12 +256,12 @@ def _host(x: Any) -> Any:
 
 def _is_branch(value: Any) -> bool:
     """Whether an attribute belongs to the tree: an array that can be written to, a module, a container with one of them."""
+    if isinstance(value, Module) or type(value) is Array:
+        return True
     if isinstance(value, list | tuple):
         return any(map(_is_branch, value))
     if type(value) is dict:
         return any(map(_is_branch, value.values()))
-    if isinstance(value, Module) or type(value) is Array:
-        return True
     return is_array(value) and hasattr(value, "__setitem__")  # a NumPy scalar is an option, no parameter
 
 

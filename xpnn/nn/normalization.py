@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import ops
+from ..ops._activations import check_activation
 from ..ops._checks import check_flags
 from . import parameters
 from .checks import check_eps, check_features, check_sizes
@@ -35,6 +36,7 @@ class LayerNorm(Module):
 
     def forward(self, x: Any, activation: str | None = None) -> Any:
         _check_trailing(self, x, self.normalized_shape)
+        check_activation(activation)
         return ops.layer_norm(
             x, self.weight, self.bias, normalized_shape=self.normalized_shape, eps=self.eps, activation=activation
         )
@@ -95,6 +97,7 @@ class GroupNorm(Module):
 
     def forward(self, x: Any, activation: str | None = None) -> Any:
         check_features(self, x, 1, self.num_channels, "num_channels")
+        check_activation(activation)
         return ops.group_norm(
             x, self.weight, self.bias, num_groups=self.num_groups, eps=self.eps, activation=activation
         )

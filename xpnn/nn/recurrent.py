@@ -85,7 +85,7 @@ class _Recurrent(Module):
         xp = namespace(x, *self._weights("_l0"))
         batched = len(x.shape) == 3
         self._check_states(x, states)
-        reset = None if reset is None else self._check_reset(x, follow(reset, x))
+        reset = None if reset is None else self._check_reset(x, follow(reset, x, "reset"))
         if not batched:
             reset = None if reset is None else xp.expand_dims(reset, axis=1)
             x = xp.expand_dims(x, axis=1)

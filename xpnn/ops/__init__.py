@@ -46,6 +46,7 @@ from .conv import conv as conv
 from .conv import conv1d as conv1d
 from .conv import conv2d as conv2d
 from .conv import conv3d as conv3d
+from .conv_batch_norm import conv_batch_norm as conv_batch_norm
 from .conv_transpose import conv_transpose as conv_transpose
 from .conv_transpose import conv_transpose1d as conv_transpose1d
 from .conv_transpose import conv_transpose2d as conv_transpose2d
@@ -56,6 +57,7 @@ from .dropout import feature_alpha_dropout as feature_alpha_dropout
 from .dropout import feature_dropout as feature_dropout
 from .embedding import embedding as embedding
 from .embedding import embedding_rows as embedding_rows
+from .embedding_bag import embedding_bag as embedding_bag
 from .group_norm import group_norm as group_norm
 from .gru import gru as gru
 from .interpolate import interpolate as interpolate

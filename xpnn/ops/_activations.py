@@ -26,5 +26,5 @@ def activated(y: Any, activation: str | None) -> Any:
 
 def check_activation(activation: str | None) -> None:
     """Raises ValueError for an activation that there is not."""
-    if activation not in _ACTIVATIONS:
+    if not isinstance(activation, str | None) or activation not in _ACTIVATIONS:
         raise ValueError(f'activation: expected None, "relu", "tanh" or "sigmoid", got {activation!r}')

@@ -8,6 +8,7 @@ from typing import Any
 from ..cpu import conv_transpose as cpu
 from ..cpu.windows import fits_output_padding
 from ..cuda import conv_transpose as cuda
+from ..cuda import conv_transpose_depthwise
 from ..namespace import namespace
 from ..primitive import Primitive
 from ._activations import activated, check_activation
@@ -58,6 +59,7 @@ def reference(
 
 conv_transpose = Primitive(reference, name="conv_transpose")
 conv_transpose.add("numpy", cpu)
+conv_transpose.add("cupy", conv_transpose_depthwise)
 conv_transpose.add("cupy", cuda)
 
 

@@ -181,6 +181,8 @@ def _check_reach(indices: Any, sizes: tuple[int, ...]) -> None:
 
 def _near(output_size: Any, covered: tuple[int, ...], stride: tuple[int, ...], axes: int) -> tuple[int, ...]:
     """output_size as one size for each axis, which differ from what the windows cover by less than a stride."""
+    if not isinstance(output_size, list | tuple):
+        raise TypeError(f"output_size: expected {axes} sizes, got {type(output_size).__name__}")
     sizes = per_axis("output_size", tuple(output_size)[-axes:], axes)
     if any(abs(size - n) >= move for size, n, move in zip(sizes, covered, stride, strict=True)):
         raise ValueError(f"output_size: expected sizes nearer to {covered} than the stride {stride}, got {sizes}")

@@ -17,6 +17,8 @@ def accumulate(grads: Iterable[Any]) -> Any:
 
     grads: trees from value_and_grad; a generator of them keeps few in memory. float16 and bfloat16 are summed in float32.
     """
+    if not isinstance(grads, Iterable):
+        raise TypeError(f"grads: expected gradients of one batch or more, got {type(grads).__name__}")
     first, total, count = None, None, 0
     for g in grads:
         first = g if count == 0 else first

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..namespace.libraries import raw_namespace
-from ..ops._checks import check_number
+from ..ops._checks import check_flags, check_number
 from .optimizer import Optimizer, nonnegative
 
 __all__ = ["Adadelta", "Adagrad"]
@@ -22,6 +22,7 @@ class Adagrad(Optimizer):
         initial_accumulator_value: float = 0.0, eps: float = 1e-10, *, maximize: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(params, lr)
+        check_flags(maximize=maximize)
         nonnegative(
             lr_decay=lr_decay, weight_decay=weight_decay, initial_accumulator_value=initial_accumulator_value, eps=eps
         )
@@ -55,6 +56,7 @@ class Adadelta(Optimizer):
         maximize: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(params, lr)
+        check_flags(maximize=maximize)
         check_number("rho", rho)
         if not 0 <= rho <= 1:
             raise ValueError(f"rho: expected a number in [0, 1], got {rho}")

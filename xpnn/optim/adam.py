@@ -6,6 +6,7 @@ from typing import Any
 
 from ..cuda.optimizer import Step
 from ..namespace.libraries import raw_namespace
+from ..ops._checks import check_flags
 from .optimizer import Optimizer, check_betas, nonnegative
 
 __all__ = ["Adam", "AdamW"]
@@ -31,6 +32,7 @@ class Adam(Optimizer):
         decoupled_weight_decay: bool = False,
     ) -> None:
         super().__init__(params, lr)
+        check_flags(maximize=maximize, amsgrad=amsgrad, decoupled_weight_decay=decoupled_weight_decay)
         check_betas(betas)
         nonnegative(eps=eps, weight_decay=weight_decay)
         self.betas = betas

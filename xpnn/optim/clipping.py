@@ -28,6 +28,8 @@ def clip_grad_norm(grads: Any, max_norm: float) -> tuple[Any, Any]:
     if not max_norm > 0:
         raise ValueError(f"max_norm: expected a positive number, got {max_norm}")
     arrays = [g for g in tree.leaves(grads) if is_array(g)]
+    if not arrays:
+        raise ValueError(f"grads: expected a tree with arrays, got {type(grads).__name__} without any")
     library = library_name(arrays[0])
     kernel = implementations.get(library)
     why = kernel.refusal(arrays) if kernel is not None else "no kernel yet"

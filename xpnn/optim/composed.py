@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .optimizer import Optimizer
-from .schedules import Schedule
+from .optimizer import Optimizer, check_state
+from .schedules import Schedule, check_optimizer, steps_of
 
 __all__ = ["ChainedScheduler", "SequentialLR"]
 
@@ -21,14 +21,19 @@ class _Composed(Schedule):
         for i, schedule in enumerate(self.schedulers):
             if not isinstance(schedule, Schedule):
                 raise TypeError(f"schedulers: expected schedules of a rate by steps, got {_kind(schedule)} at {i}")
+        check_optimizer(optimizer)
+        for i, schedule in enumerate(self.schedulers):
             if schedule.optimizer is not optimizer:
-                raise ValueError(f"schedulers: {_kind(schedule)} at {i} is one of another optimiser")
+                raise ValueError(
+                    f"schedulers: expected those of one optimiser, {_kind(schedule)} at {i} is one of another optimiser"
+                )
         super().__init__(optimizer)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "schedulers": [schedule.state_dict() for schedule in self.schedulers]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        check_state(state, "steps", "bases", "schedulers")
         if len(state["schedulers"]) != len(self.schedulers):
             raise ValueError(
                 f"state: expected that of {len(self.schedulers)} schedules, got {len(state['schedulers'])}"
@@ -43,13 +48,14 @@ class SequentialLR(_Composed):
 
     def __init__(self, optimizer: Optimizer, schedulers: Sequence[Schedule], milestones: Sequence[int]) -> None:
         _check_some(schedulers)
+        milestones = steps_of("milestones", milestones)
         if len(milestones) != len(schedulers) - 1:
             raise ValueError(
                 f"milestones: expected {len(schedulers) - 1} for {len(schedulers)} schedules, got {len(milestones)}"
             )
         if any(a > b for a, b in zip((0, *milestones), milestones, strict=False)):
             raise ValueError(f"milestones: expected growing numbers of steps, got {milestones}")
-        self.milestones = list(milestones)
+        self.milestones = milestones
         super().__init__(optimizer, schedulers)
 
     def rates(self, t: int) -> list[float]:
@@ -92,6 +98,8 @@ def _product(rates: Sequence[float], base: float) -> float:
 
 
 def _check_some(schedulers: Sequence[Schedule]) -> None:
+    if not isinstance(schedulers, list | tuple):
+        raise TypeError(f"schedulers: expected a list of schedules, got {type(schedulers).__name__}")
     if not schedulers:
         raise ValueError("schedulers: expected one schedule or more, got none")
 

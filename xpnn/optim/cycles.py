@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..ops._checks import check_number
+from ..ops._checks import check_flags, check_number, check_whole, check_word
 from .optimizer import Optimizer, nonnegative
 from .schedules import Schedule, cosine, fraction, per_group, positive
 
@@ -21,6 +21,7 @@ class _Cycle(Schedule):
     """
 
     def _set_momenta(self, optimizer: Optimizer, cycle_momentum: bool, base_momentum: Any, max_momentum: Any) -> None:
+        check_flags(cycle_momentum=cycle_momentum)
         self.cycle_momentum = cycle_momentum
         self.base_momenta = per_group("base_momentum", base_momentum, optimizer)
         self.max_momenta = per_group("max_momentum", max_momentum, optimizer)
@@ -54,8 +55,8 @@ class OneCycleLR(_Cycle):
         self.total_steps = _steps(total_steps, epochs, steps_per_epoch)
         fraction(pct_start=pct_start)
         positive(div_factor=div_factor, final_div_factor=final_div_factor)
-        if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f'anneal_strategy: expected "cos" or "linear", got {anneal_strategy!r}')
+        check_word("anneal_strategy", anneal_strategy, "cos", "linear")
+        check_flags(three_phase=three_phase)
         self.max_lrs = per_group("max_lr", max_lr, optimizer)
         nonnegative(**{f"max_lr {i}": x for i, x in enumerate(self.max_lrs)})
         self.anneal = cosine if anneal_strategy == "cos" else _line
@@ -109,13 +110,17 @@ class CyclicLR(_Cycle):
         scale_fn: Callable[[float], float] | None = None, scale_mode: str = "cycle", cycle_momentum: bool = True,
         base_momentum: float | Sequence[float] = 0.8, max_momentum: float | Sequence[float] = 0.9,
     ) -> None:  # fmt: skip
-        if mode not in _HEIGHTS and scale_fn is None:
-            raise ValueError(f"mode: expected one of {', '.join(_HEIGHTS)}, got {mode!r}")
-        if scale_mode not in ("cycle", "iterations"):
-            raise ValueError(f'scale_mode: expected "cycle" or "iterations", got {scale_mode!r}')
+        if scale_fn is None:
+            check_word("mode", mode, *_HEIGHTS)
+        elif not callable(scale_fn):
+            raise TypeError(f"scale_fn: expected a function or None, got {type(scale_fn).__name__}")
+        check_word("scale_mode", scale_mode, "cycle", "iterations")
         positive(step_size_up=step_size_up, step_size_down=step_size_up if step_size_down is None else step_size_down)
+        check_number("gamma", gamma)
         self.base_lrs = per_group("base_lr", base_lr, optimizer)
         self.max_lrs = per_group("max_lr", max_lr, optimizer)
+        nonnegative(**{f"base_lr {i}": x for i, x in enumerate(self.base_lrs)})
+        nonnegative(**{f"max_lr {i}": x for i, x in enumerate(self.max_lrs)})
         self.total_size = step_size_up + (step_size_up if step_size_down is None else step_size_down)
         self.step_ratio = step_size_up / self.total_size
         self.mode = mode
@@ -161,8 +166,11 @@ def _steps(total: int | None, epochs: int | None, each: int | None) -> int:
     if total is None:
         if epochs is None or each is None:
             raise ValueError("total_steps: expected it, or epochs and steps_per_epoch")
+        check_whole("epochs", epochs)
+        check_whole("steps_per_epoch", each)
         positive(epochs=epochs, steps_per_epoch=each)
         total = epochs * each
+    check_whole("total_steps", total)
     if total < 2:
         raise ValueError(f"total_steps: expected 2 or more, got {total}")
     return total

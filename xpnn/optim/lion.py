@@ -6,6 +6,7 @@ from typing import Any
 
 from ..cuda.optimizer import Step
 from ..namespace.libraries import raw_namespace
+from ..ops._checks import check_flags
 from .optimizer import Optimizer, check_betas, nonnegative
 
 __all__ = ["Lion"]
@@ -23,6 +24,7 @@ class Lion(Optimizer):
         maximize: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(params, lr)
+        check_flags(maximize=maximize)
         check_betas(betas)
         nonnegative(weight_decay=weight_decay)
         self.betas = betas

@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import tree
 from ..namespace.libraries import is_array, raw_namespace
+from ..ops._checks import check_flags, check_number, check_whole
 from .optimizer import Optimizer, nonnegative
 
 __all__ = ["Muon"]
@@ -29,11 +30,15 @@ class Muon(Optimizer):
         adjust_lr_fn: str | None = None, *, maximize: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(params, lr)
+        check_flags(maximize=maximize, nesterov=nesterov)
         _check_matrices(params)
         nonnegative(weight_decay=weight_decay, momentum=momentum, eps=eps, ns_steps=ns_steps)
-        if len(ns_coefficients) != 3:
+        check_whole("ns_steps", ns_steps)
+        if not isinstance(ns_coefficients, tuple | list) or len(ns_coefficients) != 3:
             raise ValueError(f"ns_coefficients: expected three numbers, got {ns_coefficients}")
-        if adjust_lr_fn not in _ADJUSTMENTS:
+        for value in ns_coefficients:
+            check_number("ns_coefficients", value)
+        if not isinstance(adjust_lr_fn, str | None) or adjust_lr_fn not in _ADJUSTMENTS:
             raise ValueError(f"adjust_lr_fn: expected None, 'original' or 'match_rms_adamw', got {adjust_lr_fn!r}")
         self.weight_decay = weight_decay
         self.momentum = momentum

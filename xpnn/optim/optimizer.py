@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from .. import tree
 from ..backend import device_of, follow
+from ..compiled import optimizer as compiled_optimizer
 from ..cuda import optimizer as cuda_optimizer
 from ..cuda.optimizer import Item, Step
 from ..fallback import note_fallback
@@ -22,6 +23,7 @@ __all__ = [
     "Optimizer",
     "bring",
     "check_betas",
+    "check_state",
     "copied",
     "is_short",
     "nonnegative",
@@ -47,7 +49,7 @@ class Optimizer:
     initial_lr: float | None = None  # lr before the first schedule, which those that follow start from, too
 
     # By the library of the arrays: what steps many of them in one launch.
-    implementations: ClassVar[dict[str, Any]] = {"cupy": cuda_optimizer}
+    implementations: ClassVar[dict[str, Any]] = {"numpy": compiled_optimizer, "cupy": cuda_optimizer}
 
     def __new__(cls, params: Any = None, *args: Any, **options: Any) -> Any:
         if not is_groups(params):
@@ -179,10 +181,10 @@ class Optimizer:
 
         Raises ValueError, before anything is changed, for the state of other arrays.
         """
+        check_state(state)
         if "groups" in state:
             raise ValueError("state: expected that of an optimiser without groups; it has groups")
-        if missing := {"steps", "lr", "state"} - state.keys():
-            raise ValueError(f"state: expected what state_dict() gave, it has no {', '.join(sorted(missing))}")
+        check_state(state, "steps", "lr", "state")
         self._check_state(state["state"])
         self._adopt(state["steps"], state)
 
@@ -257,6 +259,7 @@ class Grouped(Optimizer):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over a copy of what state_dict returned, options included: training goes on bit for bit."""
+        check_state(state)
         saved = state.get("groups", [])
         if len(saved) != len(self._parts):
             raise ValueError(f"state: expected that of {len(self._parts)} groups, got {len(saved)}")
@@ -293,6 +296,8 @@ def with_master_weights(optimizer: Optimizer) -> Optimizer:
 
     Without, each update is rounded to 16 bits, and one that is less than half a step of the array's numbers is lost.
     """
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer: expected an xpnn.optim.Optimizer, got {type(optimizer).__name__}")
     for part in optimizer.parts:
         part.master_weights = True
     return optimizer
@@ -317,6 +322,14 @@ def nonnegative(**options: float) -> None:
         check_number(name, value)
         if not value >= 0:
             raise ValueError(f"{name}: expected 0 or more, got {value}")
+
+
+def check_state(state: Any, *keys: str) -> None:
+    """Raises unless state is a dict with the keys."""
+    if not isinstance(state, dict):
+        raise TypeError(f"state: expected what state_dict() gave, a dict, got {type(state).__name__}")
+    if missing := [key for key in keys if key not in state]:
+        raise ValueError(f"state: expected what state_dict() gave, it has no {', '.join(sorted(missing))}")
 
 
 def check_betas(betas: Any) -> None:

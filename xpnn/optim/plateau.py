@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..ops._checks import check_number
-from .optimizer import Optimizer, nonnegative
+from ..ops._checks import check_number, check_word
+from .optimizer import Optimizer, check_state, nonnegative
 from .schedules import per_group
 
 __all__ = ["ReduceLROnPlateau"]
@@ -26,10 +26,9 @@ class ReduceLROnPlateau:
         threshold_mode: str = "rel", cooldown: int = 0, min_lr: float | Sequence[float] = 0.0, eps: float = 1e-8,
     ) -> None:  # fmt: skip
         self.min_lrs = per_group("min_lr", min_lr, optimizer)
-        if mode not in ("min", "max"):
-            raise ValueError(f"mode: expected 'min' or 'max', got {mode!r}")
-        if threshold_mode not in ("rel", "abs"):
-            raise ValueError(f"threshold_mode: expected 'rel' or 'abs', got {threshold_mode!r}")
+        check_word("mode", mode, "min", "max")
+        check_word("threshold_mode", threshold_mode, "rel", "abs")
+        nonnegative(**{f"min_lr {i}": x for i, x in enumerate(self.min_lrs)})
         check_number("factor", factor)
         if not 0 <= factor < 1:
             raise ValueError(f"factor: expected a number in [0, 1), got {factor}")
@@ -80,6 +79,7 @@ class ReduceLROnPlateau:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over what state_dict returned, and sets the learning rate."""
+        check_state(state, "best", "waited", "resting", "rates")
         if len(state["rates"]) != len(self.min_lrs):
             raise ValueError(f"state: expected the rates of {len(self.min_lrs)} groups, got {len(state['rates'])}")
         self.best, self.waited, self.resting = state["best"], state["waited"], state["resting"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..cuda.optimizer import Step
 from ..namespace.libraries import raw_namespace
-from ..ops._checks import check_number
+from ..ops._checks import check_flags, check_number
 from .optimizer import Optimizer, nonnegative
 
 __all__ = ["RMSprop"]
@@ -24,6 +24,7 @@ class RMSprop(Optimizer):
         momentum: float = 0.0, centered: bool = False, *, maximize: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(params, lr)
+        check_flags(maximize=maximize, centered=centered)
         check_number("alpha", alpha)
         if not 0 <= alpha < 1:
             raise ValueError(f"alpha: expected a number in [0, 1), got {alpha}")

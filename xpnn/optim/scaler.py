@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,8 @@ from .. import tree
 from ..backend import follow
 from ..namespace.libraries import is_array, raw_namespace
 from ..namespace.lift import is_inexact
-from .optimizer import Optimizer, copied, is_short, widened
+from ..ops._checks import check_floating, check_number, check_whole
+from .optimizer import Optimizer, check_state, copied, is_short, widened
 
 __all__ = ["LossScaler"]
 
@@ -33,9 +35,14 @@ class LossScaler:
         backoff_factor: float = 0.5,
         growth_interval: int = 2000,
     ) -> None:
-        if not init_scale > 0:
+        for name, value in (
+            ("init_scale", init_scale), ("growth_factor", growth_factor), ("backoff_factor", backoff_factor)
+        ):  # fmt: skip
+            check_number(name, value)
+        check_whole("growth_interval", growth_interval)
+        if not 0 < init_scale < math.inf:
             raise ValueError(f"init_scale: expected a positive number, got {init_scale}")
-        if not growth_factor > 1:
+        if not 1 < growth_factor < math.inf:
             raise ValueError(f"growth_factor: expected a number above 1, got {growth_factor}")
         if not 0 < backoff_factor < 1:
             raise ValueError(f"backoff_factor: expected a number between 0 and 1, got {backoff_factor}")
@@ -50,6 +57,7 @@ class LossScaler:
 
     def scale(self, loss: Any) -> Any:
         """loss times the scale, in float32 or better."""
+        check_floating("loss", loss)
         self._scale = follow(self._scale, loss)
         return loss * self._scale
 
@@ -59,6 +67,8 @@ class LossScaler:
 
     def step(self, optimizer: Optimizer, grads: Any, *, unscaled: bool = False) -> None:
         """One step of the optimiser with the gradients of the scaled loss; unscaled: they come from ``unscale`` already."""
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"optimizer: expected an xpnn.optim.Optimizer, got {type(optimizer).__name__}")
         own = grads if unscaled else self.unscale(grads)
         arrays = [g for g in tree.leaves(own) if is_array(g)]
         if not arrays:
@@ -88,6 +98,7 @@ class LossScaler:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over what state_dict returned."""
+        check_state(state, "scale", "growth_factor", "backoff_factor", "growth_interval", "growth_tracker")
         self._scale = np.asarray(state["scale"], np.float32)
         self._growing = np.asarray(state["growth_tracker"], np.float32)
         self.growth_factor, self.backoff_factor = state["growth_factor"], state["backoff_factor"]

@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..ops._checks import check_number
-from .optimizer import Optimizer, nonnegative
+from ..ops._checks import check_number, check_whole
+from .optimizer import Optimizer, check_state, nonnegative
 
 __all__ = [
     "ConstantLR",
@@ -27,6 +27,7 @@ __all__ = [
     "fraction",
     "per_group",
     "positive",
+    "steps_of",
 ]
 
 
@@ -72,6 +73,7 @@ class Schedule:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over what state_dict returned, and sets the learning rate."""
+        check_state(state, "steps", "bases")
         if len(state["bases"]) != len(self.bases):
             raise ValueError(f"state: expected the rates of {len(self.bases)} groups, got {len(state['bases'])}")
         self.steps, self.bases = int(state["steps"]), list(state["bases"])
@@ -97,9 +99,7 @@ class MultiStepLR(Schedule):
 
     def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1) -> None:
         nonnegative(gamma=gamma)
-        if not isinstance(milestones, Sequence):
-            raise TypeError(f"milestones: expected a list of numbers of steps, got {type(milestones).__name__}")
-        self.milestones = sorted(milestones)
+        self.milestones = sorted(steps_of("milestones", milestones))
         self.gamma = gamma
         super().__init__(optimizer)
 
@@ -210,6 +210,8 @@ class CosineAnnealingWarmRestarts(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0) -> None:
+        check_whole("T_0", T_0)
+        check_whole("T_mult", T_mult)
         positive(T_0=T_0, T_mult=T_mult)
         nonnegative(eta_min=eta_min)
         self.T_0 = T_0
@@ -241,6 +243,15 @@ def per_group(name: str, value: Any, optimizer: Optimizer) -> list[Any]:
         return [value] * groups
     if len(value) != groups:
         raise ValueError(f"{name}: expected one for each of {groups} groups, got {len(value)}")
+    return list(value)
+
+
+def steps_of(name: str, value: Any) -> list[int]:
+    """A list of numbers of steps. Raises TypeError for anything else."""
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{name}: expected a list of numbers of steps, got {type(value).__name__}")
+    for step in value:
+        check_whole(name, step)
     return list(value)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..cuda.optimizer import Step
 from ..namespace.libraries import raw_namespace
+from ..ops._checks import check_flags, check_number
 from .optimizer import Optimizer, nonnegative
 
 __all__ = ["SGD"]
@@ -19,7 +20,9 @@ class SGD(Optimizer):
         nesterov: bool = False, *, maximize: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(params, lr)
+        check_flags(maximize=maximize, nesterov=nesterov)
         nonnegative(momentum=momentum, weight_decay=weight_decay)
+        check_number("dampening", dampening)
         if nesterov and (momentum <= 0 or dampening != 0):
             got = f"momentum {momentum} and dampening {dampening}"
             raise ValueError(f"nesterov: expected momentum > 0 and dampening = 0 with it, got {got}")

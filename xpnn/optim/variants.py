@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..namespace.libraries import array_device, raw_namespace
+from ..ops._checks import check_flags
 from .optimizer import Optimizer, check_betas, nonnegative
 
 __all__ = ["Adamax", "NAdam", "RAdam"]
@@ -22,6 +23,7 @@ class Adamax(Optimizer):
         weight_decay: float = 0.0, *, maximize: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(params, lr)
+        check_flags(maximize=maximize)
         check_betas(betas)
         nonnegative(eps=eps, weight_decay=weight_decay)
         self.betas = betas
@@ -85,6 +87,7 @@ class NAdam(_Decayed):
         maximize: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(params, lr)
+        check_flags(maximize=maximize, decoupled_weight_decay=decoupled_weight_decay)
         check_betas(betas)
         nonnegative(eps=eps, weight_decay=weight_decay, momentum_decay=momentum_decay)
         self.betas = betas
@@ -125,6 +128,7 @@ class RAdam(_Decayed):
         weight_decay: float = 0.0, decoupled_weight_decay: bool = False, *, maximize: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(params, lr)
+        check_flags(maximize=maximize, decoupled_weight_decay=decoupled_weight_decay)
         check_betas(betas)
         nonnegative(eps=eps, weight_decay=weight_decay)
         self.betas = betas

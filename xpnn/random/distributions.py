@@ -17,7 +17,7 @@ from xpnn.namespace.array import unbox
 from xpnn.namespace.libraries import array_device, raw_namespace
 from xpnn.random import philox
 from xpnn.random.inverse_normal import ndtri, normal_cdf
-from xpnn.random.key import Key, integer, whole
+from xpnn.random.key import Key, integer, numbers, whole
 from xpnn.random.place import float_dtype, named_dtype, place, shape_of
 
 Shape = int | Sequence[int]
@@ -45,6 +45,7 @@ def uniform(
     The top 24 bits of a word in float32, the top 53 of 64 bits in float64 (11 of a word in float16), as multiples of
     2**-24 (2**-53, 2**-11), then scaled in that dtype.
     """
+    numbers(low=low, high=high)
     if not (low <= high and math.isfinite(high - low)):
         raise ValueError(f"low, high: expected finite numbers, low <= high, got {low} and {high}")
     with place(xp, device) as (xp, device):
@@ -77,6 +78,7 @@ def normal(
 
     u is (word + 1/2) / 2**32; in float64 the top 52 of 64 bits, (bits + 1/2) / 2**52.
     """
+    numbers(mean=mean, std=std)
     _check_normal(mean, std, std >= 0.0)
     with place(xp, device) as (xp, device):
         return _normal(key, shape, (0.0, 1.0), lambda z: z * std + mean, dtype, xp, device)
@@ -99,6 +101,7 @@ def truncated_normal(
     `mean` and `std` are those before the cut. The two end probabilities come from this machine's `math.erfc`; all else
     is as for `normal`.
     """
+    numbers(lower=lower, upper=upper, mean=mean, std=std)
     if not lower < upper:
         raise ValueError(f"lower, upper: expected lower < upper, got {lower} and {upper}")
     _check_normal(mean, std, std > 0.0)

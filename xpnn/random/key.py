@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 from xpnn.random import philox
 
@@ -47,6 +49,13 @@ def integer(name: str, value: int) -> int:
         return operator.index(value)
     except TypeError:
         raise TypeError(f"{name}: expected an integer, got {type(value).__name__}") from None
+
+
+def numbers(**values: Any) -> None:
+    """Raises TypeError unless all are real numbers."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
 
 
 def whole(name: str, value: int, bits: int) -> int:

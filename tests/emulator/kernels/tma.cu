@@ -20,6 +20,9 @@ __global__ void box(const __grid_constant__ Box p) {
     ptx::mbarrier_init(&full[thread], 1);
     ptx::mbarrier_init(&empty[thread], 32);
   }
+#ifdef STORES_BEFORE
+  stage[thread] = 1;
+#endif
 #ifndef MISSING_BARRIER
   __syncthreads();
 #endif

@@ -1,4 +1,4 @@
-"""Padding, and what convolutions are padded by."""
+"""Padding, what convolutions are padded by, containers, and bags of embeddings."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ def x(*shape: int) -> Any:
     return np.ones(shape, np.float32)
 
 
+def whole(*shape: int) -> Any:
+    return np.zeros(shape, np.int64)
+
+
+BAG = nn.EmbeddingBag(5, 3)
+SUM = nn.EmbeddingBag(5, 3, mode="sum")
 MIRRORING = ("Reflection", "Replication", "Circular")
 
 CASES = [
@@ -97,4 +103,53 @@ CASES = [
     bad("ModuleDict", "int", lambda: nn.ModuleDict(3)),
     bad("a", "int", lambda: nn.ModuleDict({"a": 3})),
     bad("a", "int", lambda: nn.ModuleDict().__setitem__("a", 3)),
+    bad("value 0", "int", lambda: nn.ParameterList([3])),
+    bad("value 1", "ReLU", lambda: nn.ParameterList([x(2)]).append(nn.ReLU())),
+    bad("value 0", "str", lambda: nn.ParameterList([x(2)]).__setitem__(0, "a")),
+    bad("ParameterList", "int", lambda: nn.ParameterList(3)),
+    bad("ParameterDict", "list", lambda: nn.ParameterDict([x(2)])),
+    bad("a", "float", lambda: nn.ParameterDict({"a": 1.0})),
+    bad("a", "ReLU", lambda: nn.ParameterDict().__setitem__("a", nn.ReLU())),
+    bad("ParameterDict", "'a.b'", lambda: nn.ParameterDict({"a.b": x(2)})),
+    bad("ParameterDict", "'keys'", lambda: nn.ParameterDict({"keys": x(2)})),
+    # ---- bags
+    *(
+        bad("num_embeddings", came, lambda n=n: nn.EmbeddingBag(n, 3))
+        for n, came in ((0, "0"), (-1, "-1"), ("5", "str"))
+    ),
+    *(bad("embedding_dim", came, lambda n=n: nn.EmbeddingBag(5, n)) for n, came in ((0, "0"), (1.5, "float"))),
+    *(
+        bad("mode", came, lambda m=m: nn.EmbeddingBag(5, 3, mode=m))
+        for m, came in (("avg", "'avg'"), (None, "None"), ([], "[]"))
+    ),
+    bad("padding_idx", "5", lambda: nn.EmbeddingBag(5, 3, padding_idx=5)),
+    bad("max_norm", "str", lambda: nn.EmbeddingBag(5, 3, max_norm="1")),
+    bad("norm_type", "NoneType", lambda: nn.EmbeddingBag(5, 3, norm_type=None)),
+    bad("scale_grad_by_freq", "True", lambda: nn.EmbeddingBag(5, 3, scale_grad_by_freq=True, mode="max")),
+    bad("include_last_offset", "str", lambda: nn.EmbeddingBag(5, 3, include_last_offset="no")),
+    bad("sparse", "str", lambda: nn.EmbeddingBag(5, 3, sparse="no")),
+    bad("_weight", "(3, 5)", lambda: nn.EmbeddingBag(5, 3, _weight=x(3, 5))),
+    bad("_weight", "list", lambda: nn.EmbeddingBag(5, 3, _weight=[1.0])),
+    bad("indices", "(2,)", lambda: BAG(whole(2))),
+    bad("indices", "(2, 2)", lambda: BAG(whole(2, 2), whole(1))),
+    bad("indices", "(1, 2, 2)", lambda: BAG(whole(1, 2, 2))),
+    bad("indices", "float32", lambda: BAG(x(2, 2))),
+    bad("indices", "5", lambda: BAG(whole(2, 2) + 5)),
+    bad("indices", "str", lambda: BAG("12")),
+    bad("offsets", "(1, 1)", lambda: BAG(whole(2), whole(1, 1))),
+    bad("offsets", "float32", lambda: BAG(whole(2), x(1))),
+    bad("offsets", "1", lambda: BAG(whole(2), whole(1) + 1)),
+    bad("offsets", "0 2 1", lambda: BAG(whole(2), np.array([0, 2, 1]))),
+    bad("offsets", "0 3", lambda: BAG(whole(2), np.array([0, 3]))),
+    bad("offsets", "none", lambda: nn.EmbeddingBag(5, 3, include_last_offset=True)(whole(2), whole(0))),
+    bad("offsets", "str", lambda: BAG(whole(2), "0")),
+    bad("per_sample_weights", "mean", lambda: BAG(whole(2, 2), None, x(2, 2))),
+    bad("per_sample_weights", "(2,)", lambda: SUM(whole(2, 2), None, x(2))),
+    bad("per_sample_weights", "int64", lambda: SUM(whole(2, 2), None, whole(2, 2))),
+    bad("indices", "list", lambda: ops.embedding_bag([[0, 1]], x(5, 3))),
+    bad("weight", "list", lambda: ops.embedding_bag(whole(2, 2), [[0.0]])),
+    bad("weight", "(5,)", lambda: ops.embedding_bag(whole(2, 2), x(5))),
+    bad("mode", "'avg'", lambda: ops.embedding_bag(whole(2, 2), x(5, 3), mode="avg")),
+    bad("padding_idx", "float", lambda: ops.embedding_bag(whole(2, 2), x(5, 3), padding_idx=1.5)),
+    bad("padding_idx", "9", lambda: ops.embedding_bag(whole(2, 2), x(5, 3), padding_idx=9)),
 ]

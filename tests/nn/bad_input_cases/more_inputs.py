@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnn import nn
+from xpnn import metrics, nn
 
 from . import bad
 
@@ -161,5 +161,23 @@ CASES = [
     bad("tgt", "NoneType", called(BOTH, K, None)),
     bad("attn_mask", "(6, 6)", called(BOTH, K, Q, tgt_mask=whole(6, 6) > 0)),
     bad("key_padding_mask", "(2, 5)", called(BOTH, K, Q, src_key_padding_mask=whole(2, 5) > 0)),
+    # ---- options of calls
+    *(bad("activation", came, called(layer, x(2, 4), activation=value))
+      for layer in (nn.Linear(4, 4), nn.BatchNorm1d(4), nn.LayerNorm(4), nn.GroupNorm(2, 4))
+      for value, came in ((["relu"], "['relu']"), (np.ones(2), "array"), (3, "3"))),
+    *(bad(name, came, called(nn.MultiheadAttention(4, 2), Q, K, K, **{name: value}))
+      for name in ("need_weights", "average_attn_weights", "is_causal")
+      for value, came in ((np.ones(2), "ndarray"), ("no", "str"))),
+    *(bad("output_size", came, called(TRANSPOSED[1], x(1, 4, 6), output_size=value))
+      for value, came in ((3, "int"), ("8", "str"), ((8.0,), "float"), (np.ones(1), "ndarray"))),
+    bad("output_size", "int", called(UNPOOL, x(1, 1, 2, 2), PLACES, 4)),
+    *(bad("reset", "str", called(getattr(nn, kind)(4, 3), x(5, 2, 4), reset="no")) for kind in ("LSTM", "GRU", "RNN", "MinGRU")),
+    bad("mode", "str", called(nn.Linear(4, 3).train, "eval")),
+    bad("mode", "ndarray", called(nn.Sequential(nn.ReLU()).train, np.ones(2))),
+    # ---- metrics
+    bad("prediction", "list", called(metrics.accuracy, [1.0], [1])),
+    bad("target", "(3,)", called(metrics.accuracy, x(2, 4), whole(3))),
+    bad("target", "(2, 1)", called(metrics.accuracy, x(2, 4), whole(2, 1))),
+    bad("target", "(2, 1)", called(metrics.mean_absolute_error, x(2), x(2, 1))),
     bad("sz", "float", lambda: nn.Transformer.generate_square_subsequent_mask(2.5)),  # type: ignore[arg-type]
 ]  # fmt: skip

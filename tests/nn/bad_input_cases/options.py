@@ -85,6 +85,7 @@ WORDS: list[tuple[str, tuple[Any, ...], str]] = [
     ("RNN", SEQUENCE, "nonlinearity"),
     ("RNNCell", SEQUENCE, "nonlinearity"),
     ("ConvTranspose2d", CONV, "padding_mode"),
+    ("Conv2d", CONV, "padding_mode"),
     ("Conv1d", CONV, "data_format"),
     ("AvgPool3d", POOL, "data_format"),
     ("AdaptiveAvgPool2d", POOL, "data_format"),

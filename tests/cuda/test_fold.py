@@ -1,4 +1,4 @@
-"""Layers of tests/nn/test_forms.py as they run on a GPU: what kernels make of arrays that were padded before."""
+"""Folded networks as they run on a GPU, the emulator in the place of CUDA: a launch for a layer, its norm and its activation."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 
 from tests.nn.test_fold import trained
-from tests.nn.test_forms import CASES, Case
 from xpnn import nn
 
-from . import test_layers as layers
 from .emulated import Emulator, kernels_for_numpy
 
 
@@ -19,12 +17,6 @@ from .emulated import Emulator, kernels_for_numpy
 def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
     with kernels_for_numpy(monkeypatch) as found:
         yield found
-
-
-@pytest.mark.parametrize("case", [case for case in CASES if case.kind.startswith("Conv")], ids=str)
-def test_values_and_gradients(emulator: Emulator, case: Case) -> None:
-    layers.test_values_and_gradients(emulator, case)
-    assert emulator.launched
 
 
 @pytest.mark.parametrize(("name", "bound"), [("float32", 1e-5), ("float16", 4e-3), ("bfloat16", 3e-2)])
