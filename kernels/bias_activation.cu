@@ -113,8 +113,8 @@ struct BackwardArguments {
     int joined;  // rows of a line
 };
 
-template <class T, int N, class Activation>
 // Three blocks: left alone, ptxas saves registers for a fourth one, and spills on some targets.
+template <class T, int N, class Activation>
 __global__ void __launch_bounds__(THREADS, N == 1 ? 0 : 3) bias_activation_backward(const __grid_constant__ BackwardArguments<T> a) {
     __shared__ float parts[THREADS * N];  // (blockDim.y, blockDim.x, N)
     const Walk<T, N> walk(a.g, a.rows, a.columns, a.joined);
