@@ -114,7 +114,8 @@ struct BackwardArguments {
 };
 
 template <class T, int N, class Activation>
-__global__ void __launch_bounds__(THREADS) bias_activation_backward(const __grid_constant__ BackwardArguments<T> a) {
+// Three blocks: left alone, ptxas saves registers for a fourth one, and spills on some targets.
+__global__ void __launch_bounds__(THREADS, N == 1 ? 0 : 3) bias_activation_backward(const __grid_constant__ BackwardArguments<T> a) {
     __shared__ float parts[THREADS * N];  // (blockDim.y, blockDim.x, N)
     const Walk<T, N> walk(a.g, a.rows, a.columns, a.joined);
     float sum[N] = {};

@@ -199,7 +199,7 @@ __device__ __forceinline__ float trust_ratio(const float* sums, const Chunk& c, 
 }
 
 template <class T, class Rule>
-__global__ void __launch_bounds__(CHUNK_THREADS, 4) optimizer_step(const __grid_constant__ StepArguments<T> a) {
+__global__ void __launch_bounds__(CHUNK_THREADS, 3) optimizer_step(const __grid_constant__ StepArguments<T> a) {
     __shared__ float room[32];
     const Chunk c = find_chunk(a.rows, a.owner, int(blockIdx.x));
     Update<T, Rule> update = {a, a.p[c.array], a.g[c.array], {}, 1.0f, {}};

@@ -58,6 +58,7 @@ from .testing import check_gradient as check_gradient
 from .train import evaluate as evaluate
 from .train import fit as fit
 from .train import predict as predict
+from .train import tune as tune
 from .train import warmup as warmup
 
 __version__ = "0.1.0"

@@ -14,6 +14,7 @@ from xpnn.precision import get_precision
 # Read by xpnn (the first three), or by CuPy and the BLAS behind NumPy, which xpnn respects and never sets.
 VARIABLES = (
     "XPNN_BACKEND",
+    "XPNN_CACHE",
     "XPNN_COMPILED",
     "XPNN_PRECISION",
     "XPNN_LOG",

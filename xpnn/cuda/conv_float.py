@@ -91,7 +91,7 @@ def _gather(
 ) -> None:  # fmt: skip
     own = tiling(conv, gradient)
     plan, values = gather_plan(
-        conv, activation, gradient=gradient, aligned=is_aligned(out, residual), residual=residual is not None
+        conv, activation, gradient=gradient, aligned=is_aligned(out, residual), residual=residual is not None, taken=own
     )
     ends = {"scale": scale, "bias": bias, "residual": residual, "moments": moments}
     conv_gather.start(plan, values, own, out, source, weight, **ends)
@@ -99,21 +99,28 @@ def _gather(
 
 def tiling(conv: Convolution, gradient: bool) -> conv_gather.Tiling:
     """Of the forward or of the input gradient."""
-    return conv_gather.tiling((_LARGE, _SMALL, _NARROW), conv, gradient, _BK)
+    return conv_gather.chosen(_FILE, (_LARGE, _SMALL, _NARROW), conv, gradient, _BK)
 
 
 @functools.lru_cache(1024)
 def gather_plan(
-    conv: Convolution, activation: str | None, *, gradient: bool, aligned: bool, residual: bool = False
+    conv: Convolution,
+    activation: str | None,
+    *,
+    gradient: bool,
+    aligned: bool,
+    residual: bool = False,
+    taken: conv_gather.Tiling | None = None,
 ) -> tuple[Plan, dict[str, Any]]:
     """The launch of the forward or of the input gradient, and the numbers of its struct.
 
-    aligned: all of its arrays with the shape of `out` are. residual: whether there is one.
+    aligned: all of its arrays with the shape of `out` are. residual: whether there is one. taken: not the tiling of the model.
     """
     channels, outputs = (conv.filters, conv.channels) if gradient else (conv.channels, conv.filters)
     sources = conv.out if gradient else conv.sizes
     filter_, channel = conv.channels * conv.taps, conv.taps
-    tile, shares = chosen = tiling(conv, gradient)
+    taken = taken or tiling(conv, gradient)
+    tile, shares = taken
     values, rows, phases = gather_values(
         conv,
         activation,
@@ -133,7 +140,7 @@ def gather_plan(
         grid=(tiles * shares, conv.groups, phases),
         block=(_THREADS, 1, 1),
         shared=_shared(tile, conv.last),
-        bytes=4 * (sum(conv.elements) + residual * conv.elements[2]) + 2 * tiles * conv.groups * phases * chosen.room,
+        bytes=4 * (sum(conv.elements) + residual * conv.elements[2]) + 2 * tiles * conv.groups * phases * taken.room,
         flops=conv.flops,
     )
     return plan, values

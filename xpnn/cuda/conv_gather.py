@@ -17,8 +17,9 @@ from .conv_shape import Convolution, HasTile, gather_tile
 from .conv_taps import phases
 from .launch import launch
 from .plan import Plan
+from .tuning import choice
 
-__all__ = ["Tiling", "share_count", "start", "tiling"]
+__all__ = ["Tiling", "candidates", "chosen", "share_count", "start", "tiling"]
 
 _ENOUGH_BLOCKS = 264  # that fill the largest GPUs (132 to 160 SMs) twice
 _LEAST_STEPS = 8  # of a share: fewer cost more to add up than they save
@@ -41,16 +42,45 @@ class Tiling(NamedTuple):
         return 4 * self.shares * self.tile.bm * self.tile.bn if self.shares > 1 else 0
 
 
+def chosen(name: str, tiles: tuple[Any, Any, Any], conv: Convolution, gradient: bool, step: int) -> Tiling:
+    """That of the model, unless xpnn.tune() found a faster one; name: of the kernels."""
+    return choice(
+        (name, conv, gradient),
+        lambda: candidates(tiles, conv, gradient, step),
+        tiling(tiles, conv, gradient, step),
+    )
+
+
+@functools.lru_cache(1024)
+def candidates(tiles: tuple[Any, Any, Any], conv: Convolution, gradient: bool, step: int) -> tuple[Tiling, ...]:
+    """The model's first: each tile that wastes no columns, with one to _MOST_SHARES shares."""
+    model, (large, small, narrow) = tiling(tiles, conv, gradient, step), tiles
+    found = [model]
+    for tile in (large, small) if model.tile is not narrow else (narrow,):
+        most = share_count(*_steps_and_blocks(tile, conv, gradient, step))
+        found += [Tiling(tile, 2**i) for i in range(most.bit_length())]
+    return tuple(dict.fromkeys(found))
+
+
 @functools.lru_cache(1024)
 def tiling(tiles: tuple[Any, Any, Any], conv: Convolution, gradient: bool, step: int) -> Tiling:
     """That of the forward or of the input gradient, of a large, a small and a narrow tile; step: factors of a sum in a step."""
+    tile = gather_tile(tiles, *_sizes(conv, gradient))
+    return Tiling(tile, share_count(*_steps_and_blocks(tile, conv, gradient, step)))
+
+
+def _sizes(conv: Convolution, gradient: bool) -> tuple[int, int, int]:
+    """Rows, outputs, and how often there are so many."""
     axes = conv.axes(gradient)
-    channels, outputs = (conv.filters, conv.channels) if gradient else (conv.channels, conv.filters)
     rows = conv.batch * prod(-(-axis.target // axis.out_step) for axis in axes)
-    times = conv.groups * phases(axes)
-    tile = gather_tile(tiles, rows, outputs, times)
-    blocks = -(-rows // tile.bm) * -(-outputs // tile.bn) * times
-    return Tiling(tile, share_count(channels * conv.taps // (phases(axes) * step), blocks))
+    return rows, conv.channels if gradient else conv.filters, conv.groups * phases(axes)
+
+
+def _steps_and_blocks(tile: HasTile, conv: Convolution, gradient: bool, step: int) -> tuple[int, int]:
+    rows, outputs, times = _sizes(conv, gradient)
+    channels = conv.filters if gradient else conv.channels
+    steps = channels * conv.taps // (phases(conv.axes(gradient)) * step)
+    return steps, -(-rows // tile.bm) * -(-outputs // tile.bn) * times
 
 
 def share_count(steps: int, blocks: int) -> int:

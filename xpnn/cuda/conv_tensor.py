@@ -14,7 +14,7 @@ from ..namespace.libraries import raw_namespace
 from . import conv_combine
 from .arguments import Layout
 from .arrays import is_aligned
-from .conv_gather import Tiling, start, tiling
+from .conv_gather import Tiling, chosen, start
 from .conv_pack import chunk, image_job, pack, weight_job
 from .conv_shape import (
     AXIS_FIELDS,
@@ -116,14 +116,20 @@ class Kind(NamedTuple):
         """source, weight packed."""
         own = self.tiling(conv, gradient)
         plan, values = gather_plan(
-            self, conv, activation, gradient=gradient, aligned=is_aligned(out, residual), residual=residual is not None
+            self,
+            conv,
+            activation,
+            gradient=gradient,
+            aligned=is_aligned(out, residual),
+            residual=residual is not None,
+            taken=own,
         )
         ends = {"scale": scale, "bias": bias, "residual": residual, "moments": moments}
         start(plan, values, own, out, source, weight, **ends)
 
     def tiling(self, conv: Convolution, gradient: bool) -> Tiling:
         """Of the forward or of the input gradient."""
-        return tiling((_LARGE, _SMALL, _NARROW), conv, gradient, _STEP_BYTES // ITEM_SIZE[self.dtype])
+        return chosen(self.products, (_LARGE, _SMALL, _NARROW), conv, gradient, _STEP_BYTES // ITEM_SIZE[self.dtype])
 
     def _weight_gradient(
         self, g: Any, x: Any, conv: Convolution, shape: tuple[int, ...], *, bias: bool
@@ -142,17 +148,25 @@ class Kind(NamedTuple):
 
 @functools.lru_cache(1024)
 def gather_plan(
-    kind: Kind, conv: Convolution, activation: str | None, *, gradient: bool, aligned: bool, residual: bool = False
+    kind: Kind,
+    conv: Convolution,
+    activation: str | None,
+    *,
+    gradient: bool,
+    aligned: bool,
+    residual: bool = False,
+    taken: Tiling | None = None,
 ) -> tuple[Plan, dict[str, Any]]:
     """The launch of the forward or of the input gradient, and the numbers of its struct.
 
-    aligned: all of its arrays with the shape of `out` are. residual: whether there is one.
+    aligned: all of its arrays with the shape of `out` are. residual: whether there is one. taken: not the tiling of the model.
     """
     channels, outputs = (conv.filters, conv.channels) if gradient else (conv.channels, conv.filters)
     chunk_ = chunk(kind.dtype)
     own = padded(channels, chunk_)
     rows_of_weight = (own, conv.taps * conv.groups * own, chunk_, conv.groups * own)
-    tile, shares = chosen = kind.tiling(conv, gradient)
+    taken = taken or kind.tiling(conv, gradient)
+    tile, shares = taken
     values, rows, phases = gather_values(
         conv,
         activation,
@@ -173,7 +187,7 @@ def gather_plan(
         block=(_THREADS, 1, 1),
         shared=_shared(tile),
         bytes=ITEM_SIZE[kind.dtype] * (sum(conv.elements) + residual * conv.elements[2])
-        + 2 * tiles * conv.groups * phases * chosen.room,
+        + 2 * tiles * conv.groups * phases * taken.room,
         flops=conv.flops,
     )
     return plan, values

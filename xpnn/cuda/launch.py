@@ -10,7 +10,7 @@ from .arguments import Arguments
 from .execute import execute
 from .plan import Plan
 
-__all__ = ["Executor", "executing", "launch"]
+__all__ = ["Executor", "current", "executing", "launch"]
 
 Executor = Callable[[Plan, Arguments], None]
 
@@ -23,6 +23,11 @@ def launch(plan: Plan, arguments: Arguments) -> None:
         raise ValueError(f"{plan.entry}: expected arguments {plan.layout.struct}, got {arguments.layout.struct}")
     if not plan.empty:
         _executor.get()(plan, arguments)
+
+
+def current() -> Executor:
+    """What runs the launches of this thread or task."""
+    return _executor.get()
 
 
 @contextmanager

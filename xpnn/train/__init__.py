@@ -7,4 +7,5 @@ from .evaluate import evaluate as evaluate
 from .evaluate import predict as predict
 from .fit import fit as fit
 from .history import History as History
+from .tune import tune as tune
 from .warmup import warmup as warmup

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from .. import random, tree
@@ -13,7 +15,7 @@ from ..namespace.lift import is_inexact
 from ..nn.module import Module
 from ..primitive import explain
 
-__all__ = ["warmup"]
+__all__ = ["both_ways", "warmup"]
 
 
 def warmup(model: Module, *inputs: Any) -> list[str]:
@@ -23,15 +25,20 @@ def warmup(model: Module, *inputs: Any) -> list[str]:
     each fused primitive ran, and why. `xpnn warmup` in a shell compiles all kernels, for any model.
     """
     buffers = [(buffer, buffer.value) for _, buffer in model.named_buffers()]
-    trains = any(is_inexact(x) for x in model.parameters())
     try:
         with random.replay(random.get_state()):
-            lines = explain(_both if trains else model, *((model,) if trains else ()), *inputs)
+            lines = explain(both_ways(model), *inputs)
         synchronize()
     finally:
         for buffer, value in buffers:
             buffer.value = value
     return lines
+
+
+def both_ways(model: Module) -> Callable[..., Any]:
+    """The model forward and backward, as a function of its inputs; one without parameters forward only."""
+    trains = any(is_inexact(x) for x in model.parameters())
+    return functools.partial(_both, model) if trains else model
 
 
 def _both(model: Module, *inputs: Any) -> None:
