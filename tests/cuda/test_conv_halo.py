@@ -297,7 +297,7 @@ def test_explain_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     x, weight = np.ones((1, 8, 9, 9), ml_dtypes.bfloat16), np.ones((8, 8, 3, 3), ml_dtypes.bfloat16)
     with kernels_for_numpy(monkeypatch, FEW[:1]):
         for asked, told in (
-            ("halo", "conv_halo.cu: boxes of 1 x 7 x 7"),
+            ("halo", "conv_halo.cu: boxes of 1 x 4 x 7"),
             ("gather", "conv_half.cu: tiles of 128 x 16; no halos: XPNN_CONV"),
         ):
             monkeypatch.setenv("XPNN_CONV", asked)
