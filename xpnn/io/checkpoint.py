@@ -120,5 +120,6 @@ def _load(name: str, part: Any, state: Any) -> None:
         return
     try:
         part.load_state_dict(state)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"{name}: the state in the file is not that of {type(part).__name__} ({error!r})") from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        why = error if isinstance(error, ValueError) else repr(error)
+        raise ValueError(f"{name}: the state in the file is not that of {type(part).__name__} ({why})") from None
