@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.emulator import EmulatorError, Kernel, build
-
-from . import emulated
 from .emulated import emulating
+from .mutations import behind_head, holds, plant
 from .test_conv_depthwise import expect, integers
 from .test_conv_depthwise_last import last, run
 
@@ -59,22 +57,12 @@ def is_right(name: str) -> bool:
 def test_a_planted_fault_is_seen(
     monkeypatch: pytest.MonkeyPatch, name: str, kernel: str, place: str, fault: str
 ) -> None:
-    planted = []
+    def change(source: str, entry: str) -> str | None:
+        return behind_head(source, entry, place, fault) if f"depthwise_last_{kernel}" in entry else None
 
-    def faulty(source: str, entry: str) -> Kernel:
-        if f"depthwise_last_{kernel}" not in entry or place not in source:
-            return build(source, entry)
-        at = source.find(place, source.index(f" {entry.partition('<')[0]}("))
-        at = source.index(place) if at < 0 else at
-        planted.append(entry)
-        return build(source[:at] + fault + source[at + len(place) :], entry)
-
-    monkeypatch.setattr(emulated, "build", faulty)
+    planted = plant(monkeypatch, change)
     with emulating(monkeypatch):
-        try:
-            right = is_right(name)
-        except EmulatorError:
-            right = False
+        right = holds(lambda: is_right(name))
     assert planted and not right
 
 

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 import xpnn
-from tests.emulator import EmulatorError, Kernel, build
 from xpnn.cuda import conv
 from xpnn.precision import PRECISIONS
 
-from . import emulated
 from .emulated import emulating
+from .mutations import holds, plant
 from .test_conv import case, expected, gradient
 
 CASES: dict[str, Any] = {
@@ -83,21 +82,15 @@ def is_right(dtype: str, name: str) -> bool:
 def test_a_planted_fault_is_seen(
     monkeypatch: pytest.MonkeyPatch, kernel: str, dtype: str, name: str, place: str, fault: str
 ) -> None:
-    planted = []
-
-    def faulty(source: str, entry: str) -> Kernel:
+    def change(source: str, entry: str) -> str | None:
         before, found, behind = source.partition(f" {kernel}const __grid_constant__") if kernel else ("", " ", source)
         if not found or place not in behind or (kernel and entry.partition("<")[0] != kernel[:-1]):
-            return build(source, entry)
-        planted.append(entry)
-        return build(before + found + behind.replace(place, fault, 1), entry)
+            return None
+        return before + found + behind.replace(place, fault, 1)
 
-    monkeypatch.setattr(emulated, "build", faulty)
+    planted = plant(monkeypatch, change)
     with emulating(monkeypatch):
-        try:
-            right = is_right(dtype, name)
-        except EmulatorError:
-            right = False
+        right = holds(lambda: is_right(dtype, name))
     assert planted and not right
 
 

@@ -126,7 +126,9 @@ def test_a_scale_and_a_residual_are_applied_on_the_way_out(emulator: Emulator) -
     )
     y = np.empty_like(residual)
     given = conv_wgmma.KINDS["float16"], convolution(2, 8, 6, 6, 3, last=True)._replace(padding=((0, 0),) * 2)
-    given[0]._gather(y, x, weight, bias, given[1], None, gradient=False, scale=scale, residual=residual)
+    given[0]._gather(
+        given[1], y, None, gradient=False, source=x, weight=weight, bias=bias, scale=scale, residual=residual
+    )
     assert files(emulator) == ["conv_wgmma.cu"]
     wide = [a.astype(np.float64) for a in (x, np.moveaxis(weight, -1, 1))]
     static = {"stride": (1, 1), "padding": ((0, 0),) * 2, "dilation": (1, 1), "data_format": "channels_last"}

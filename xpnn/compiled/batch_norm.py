@@ -10,7 +10,7 @@ import numpy as np
 from ..cpu import batch_norm as plain
 from ..cpu import batch_norm_eval as plain_eval
 from . import channels
-from .activated import activate, pulled
+from .activation import activate, pulled
 from .loops import contiguous, refuse
 
 __all__ = ["evaluation", "training"]

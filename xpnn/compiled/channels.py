@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .loops import share
+from ..cpu.batch_norm import as_channels
+from .loops import numbers, share
 
 __all__ = ["affine", "moments", "pull", "sums"]
 
@@ -30,7 +31,7 @@ def moments(x: Any) -> tuple[Any, Any, Any]:
         squares += (rests - rest) ** 2 * counts
         return near, rest, np.add.reduce(squares, axis=0) / count
     near, rest, var = np.empty((3, x.shape[1]), x.dtype)
-    share(loops.plane_moments, x.size, (_places(x.shape[1]),), as_planes(x), near, rest, var)
+    share(loops.plane_moments, x.size, (numbers(x.shape[1]),), as_channels(x), near, rest, var)
     return near, rest, var
 
 
@@ -46,7 +47,7 @@ def sums(x: Any, g: Any, mean: Any) -> tuple[Any, Any]:
         total, along = np.add.reduce(parts, axis=1)
     else:
         total, along = np.zeros((2, x.shape[1]), x.dtype)
-        share(loops.plane_sums, x.size, (_places(x.shape[1]),), as_planes(x), as_planes(g), mean, total, along)
+        share(loops.plane_sums, x.size, (numbers(x.shape[1]),), as_channels(x), as_channels(g), mean, total, along)
     return total, along
 
 
@@ -58,7 +59,7 @@ def affine(x: Any, mean: Any, scale: Any, shift: Any) -> Any:
     if is_columns(x):
         share(loops.columns, x.size, (x.reshape(x.shape[:2]), y.reshape(x.shape[:2])), mean, scale, shift)
     else:
-        share(loops.planes, x.size, (_places(x.shape[1]),), as_planes(x), as_planes(y), mean, scale, shift)
+        share(loops.planes, x.size, (numbers(x.shape[1]),), as_channels(x), as_channels(y), mean, scale, shift)
     return y
 
 
@@ -70,23 +71,13 @@ def pull(x: Any, g: Any, mean: Any, gain: Any, slope: Any, offset: Any) -> Any:
     if is_columns(x):
         share(loops.columns_back, x.size, [a.reshape(x.shape[:2]) for a in (x, g, dx)], mean, gain, slope, offset)
     else:
-        arrays = [as_planes(a) for a in (x, g, dx)]
-        share(loops.planes_back, x.size, (_places(x.shape[1]),), *arrays, mean, gain, slope, offset)
+        arrays = [as_channels(a) for a in (x, g, dx)]
+        share(loops.planes_back, x.size, (numbers(x.shape[1]),), *arrays, mean, gain, slope, offset)
     return dx
 
 
 def is_columns(x: Any) -> bool:
     return int(prod(x.shape[2:])) == 1
-
-
-def as_planes(x: Any) -> Any:
-    """x (N, C, *S) as (N, C, L)."""
-    return x.reshape(*x.shape[:2], prod(x.shape[2:]))
-
-
-@lru_cache(256)
-def _places(channels: int) -> Any:
-    return np.arange(channels)
 
 
 @lru_cache(256)

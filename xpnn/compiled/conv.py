@@ -15,11 +15,12 @@ from ..cpu import conv as plain
 from ..cpu.im2col import Geometry, geometry
 from ..cpu.windows import Pairs
 from . import conv_single, winograd
-from .activated import pulled
+from .activation import activate_part, pulled
 from .blocks import each, in_parts
+from .conv_single import as_volumes
 from .loops import contiguous, refuse
 
-__all__ = ["Axes", "activate_part", "axes_of", "backward", "forward", "refusal"]
+__all__ = ["Axes", "axes_of", "backward", "forward", "refusal"]
 
 # Bytes of the columns of a block, and the fewest columns that make a fast product.
 _BYTES, _COLUMNS = 1 << 19, 96
@@ -92,15 +93,6 @@ def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
         dweight = _weight_gradient(g, x, plan).reshape(weight.shape) if need[1] else None
     db = np.add.reduce(g, axis=(0, *range(2, g.ndim))) if need[2] else None
     return dx, dweight, db, *(None,) * (len(need) - 3)
-
-
-def activate_part(part: Any, activation: str | None) -> None:
-    """activation in place, while the part is in the cache."""
-    if activation is not None:
-        from .activation_loops import LOOPS
-
-        flat = part.reshape(-1)
-        LOOPS[activation][0](flat, flat, np.float32(0), np.float32(0))
 
 
 def _forward(x: Any, weight: Any, bias: Any, y: Any, plan: Geometry, activation: str | None) -> None:
@@ -220,11 +212,6 @@ def _frame_sizes(plan: Geometry, rows: int) -> tuple[int, int, int]:
     axes = axes_of(plan)
     reach = [s * (k - 1) for k, s in zip(axes.kernel, axes.step, strict=True)]
     return 1 + reach[0], rows + reach[1], axes.out[2] + reach[2]
-
-
-def as_volumes(x: Any) -> Any:
-    """x (N, C, *S) with three axes."""
-    return x.reshape(*x.shape[:2], *(1,) * (5 - x.ndim), *x.shape[2:])
 
 
 @lru_cache(256)

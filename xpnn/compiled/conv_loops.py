@@ -41,10 +41,21 @@ def _copy(source: Any, target: Any, start: int, stride: int) -> None:
 
 
 @compiled
-def gather(
-    x: Any, columns: Any, at: int, rows: Any, kernel: Any, stride: Any, before: Any, step: Any, out: Any
+def _add(source: Any, target: Any, start: int, stride: int) -> None:
+    if stride == 1:
+        own = target[start : start + len(source)]
+        for i in range(len(source)):
+            own[i] += source[i]
+    else:
+        for i in range(len(source)):
+            target[start + i * stride] += source[i]
+
+
+@compiled
+def _walk(
+    x: Any, columns: Any, at: int, rows: Any, kernel: Any, stride: Any, before: Any, step: Any, out: Any, back: bool
 ) -> None:
-    """columns (C taps, columns), from column ``at`` on, of the output rows from rows[0] to rows[1]; x (C, D, H, W)."""
+    """Every row of outputs of every tap: from x to its columns, or back."""
     channels, depth, height, width = x.shape
     places = out[2]
     index = 0
@@ -56,21 +67,22 @@ def gather(
                     index += 1
                     tap = kw * step[2] - before[2]
                     lo, hi = _span(width, tap, stride[2], places)
+                    start = lo * stride[2] + tap
                     od, oh = rows[0] // out[1], rows[0] % out[1]
                     for row in range(rows[1] - rows[0]):
                         d = od * stride[0] + kd * step[0] - before[0]
                         h = oh * stride[1] + kh * step[1] - before[1]
-                        begin = at + row * places
-                        target = line[begin : begin + places]
-                        if 0 <= d < depth and 0 <= h < height:
-                            for i in range(lo):
-                                target[i] = _f(0)
-                            _copy(x[c, d, h], target[lo:hi], lo * stride[2] + tap, stride[2])
-                            for i in range(hi, places):
-                                target[i] = _f(0)
+                        own = line[at + row * places : at + (row + 1) * places]
+                        inside = 0 <= d < depth and 0 <= h < height
+                        if back:
+                            if inside:
+                                _add(own[lo:hi], x[c, d, h], start, stride[2])
+                        elif inside:
+                            own[:lo] = _f(0)
+                            _copy(x[c, d, h], own[lo:hi], start, stride[2])
+                            own[hi:] = _f(0)
                         else:
-                            for i in range(places):
-                                target[i] = _f(0)
+                            own[:] = _f(0)
                         oh += 1
                         if oh == out[1]:
                             oh = 0
@@ -78,40 +90,19 @@ def gather(
 
 
 @compiled
+def gather(
+    x: Any, columns: Any, at: int, rows: Any, kernel: Any, stride: Any, before: Any, step: Any, out: Any
+) -> None:
+    """columns (C taps, columns), from column ``at`` on, of the output rows from rows[0] to rows[1]; x (C, D, H, W)."""
+    _walk(x, columns, at, rows, kernel, stride, before, step, out, False)
+
+
+@compiled
 def scatter(
     x: Any, columns: Any, at: int, rows: Any, kernel: Any, stride: Any, before: Any, step: Any, out: Any
 ) -> None:
     """The transpose of gather: adds to x (C, D, H, W) what the columns have for it."""
-    channels, depth, height, width = x.shape
-    places = out[2]
-    index = 0
-    for c in range(channels):
-        for kd in range(kernel[0]):
-            for kh in range(kernel[1]):
-                for kw in range(kernel[2]):
-                    line = columns[index]
-                    index += 1
-                    tap = kw * step[2] - before[2]
-                    lo, hi = _span(width, tap, stride[2], places)
-                    od, oh = rows[0] // out[1], rows[0] % out[1]
-                    for row in range(rows[1] - rows[0]):
-                        d = od * stride[0] + kd * step[0] - before[0]
-                        h = oh * stride[1] + kh * step[1] - before[1]
-                        if 0 <= d < depth and 0 <= h < height:
-                            begin = at + row * places
-                            own, source = x[c, d, h], line[begin + lo : begin + hi]
-                            start = lo * stride[2] + tap
-                            if stride[2] == 1:
-                                target = own[start : start + len(source)]
-                                for i in range(len(source)):
-                                    target[i] += source[i]
-                            else:
-                                for i in range(len(source)):
-                                    own[start + i * stride[2]] += source[i]
-                        oh += 1
-                        if oh == out[1]:
-                            oh = 0
-                            od += 1
+    _walk(x, columns, at, rows, kernel, stride, before, step, out, True)
 
 
 @compiled

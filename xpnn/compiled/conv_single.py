@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .activated import activate
-from .loops import share
+from .activation import activate
+from .loops import numbers, share
 
-__all__ = ["fits", "forward", "gradients"]
+__all__ = ["as_volumes", "fits", "forward", "gradients"]
 
 _ONES = (1, 1, 1)
 
@@ -25,8 +25,8 @@ def forward(x: Any, weight: Any, bias: Any, y: Any, axes: Any, activation: str |
     """Fills y (N, K, *O)."""
     from .conv_loops import framed_channel
 
-    own = (_volume(x), _volume(y), weight.reshape(len(weight), *axes.kernel), bias, axes.kernel)
-    share(framed_channel, y.size * weight[0].size, (_numbers(len(x) * len(weight)),), *own, _ONES, *axes[1:4], False)
+    own = (as_volumes(x), as_volumes(y), weight.reshape(len(weight), *axes.kernel), bias, axes.kernel)
+    share(framed_channel, y.size * weight[0].size, (numbers(len(x) * len(weight)),), *own, _ONES, *axes[1:4], False)
     activate(y, activation)
 
 
@@ -38,25 +38,26 @@ def gradients(g: Any, x: Any, weight: Any, axes: Any, need: Sequence[bool]) -> t
     work = g.size * weight[0].size
     if need[0]:
         dx = np.empty(x.shape, x.dtype)
-        own = (_volume(g), _volume(dx), weight.reshape(len(weight), *axes.kernel), _zeros(x.shape[1]), axes.kernel)
+        own = (
+            as_volumes(g),
+            as_volumes(dx),
+            weight.reshape(len(weight), *axes.kernel),
+            _zeros(x.shape[1]),
+            axes.kernel,
+        )
         before = tuple(s * (k - 1) - b for k, b, s in zip(axes.kernel, axes.before, axes.step, strict=True))
-        planes = _numbers(len(x) * x.shape[1])
+        planes = numbers(len(x) * x.shape[1])
         share(framed_channel, work, (planes,), *own, axes.stride, _ONES, before, axes.step, True)
     if need[1]:
         dweight = np.zeros(weight.shape, x.dtype)
-        arrays = _volume(x), _volume(g), dweight.reshape(len(weight), *axes.kernel)
-        share(framed_weight, work, (_numbers(len(weight)),), *arrays, *axes[:4])
+        arrays = as_volumes(x), as_volumes(g), dweight.reshape(len(weight), *axes.kernel)
+        share(framed_weight, work, (numbers(len(weight)),), *arrays, *axes[:4])
     return dx, dweight
 
 
-def _volume(x: Any) -> Any:
+def as_volumes(x: Any) -> Any:
     """x (N, C, *S) with three axes."""
     return x.reshape(*x.shape[:2], *(1,) * (5 - x.ndim), *x.shape[2:])
-
-
-@lru_cache(256)
-def _numbers(count: int) -> Any:
-    return np.arange(count)
 
 
 @lru_cache(256)

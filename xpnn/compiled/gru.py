@@ -22,8 +22,8 @@ def refusal(
 ) -> str | None:  # fmt: skip
     if not reset_after:
         return "reset_after=False"
-    why = plain.refusal(x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reset, reverse=reverse)
-    return why or refuse(x, fewest=0) or refuse(w_hh)
+    why = refuse(x, fewest=0) or refuse(w_hh)  # the cheap questions first: small cells are asked at each call
+    return why or plain.refusal(x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reset, reverse=reverse)
 
 
 def forward(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["contiguous", "parts", "pool", "refuse", "share", "threads"]
+__all__ = ["contiguous", "numbers", "parts", "pool", "refuse", "share", "threads"]
 
 _SINGLE = np.dtype(np.float32)
 # Elements below which plain NumPy serves: there the calls decide, and no program should load a compiler for them.
@@ -42,6 +42,12 @@ def _missing() -> str | None:
 def contiguous(x: Any) -> Any:
     """x, or None, in memory row by row."""
     return None if x is None else np.ascontiguousarray(x)
+
+
+@functools.lru_cache(256)
+def numbers(count: int) -> Any:
+    """0 to count - 1, for what is shared by its number."""
+    return np.arange(count)
 
 
 @functools.cache

@@ -19,21 +19,23 @@ _NONE = np.empty(0, np.float32)
 
 def step(optimizer: Any, items: Sequence[Item]) -> tuple[str, list[Item]]:
     """Steps what the loops take; (why they do not take the last of the rest, the rest)."""
+    why = ""
+    taken: list[Item] = []
+    rest: list[Item] = []
+    for item in items:
+        problem = _refusal(item)
+        why = problem or why
+        (taken if problem is None else rest).append(item)
+    if not taken:  # small networks: no more is asked of the optimiser
+        return why, rest
     steps = {fresh: optimizer.fused(fresh) for fresh in (False, True)}
     rule = steps[False].rules[0]
     if rule not in _RULES:
         return f"no loop for {rule}", list(items)
     names = [name for name in steps[False].states if name is not None]
-    numbers: dict[bool, Any] = {}
-    why, rest = "", []
-    for item in items:
-        if problem := _refusal(item):
-            why = problem
-            rest.append(item)
-            continue
+    numbers = {fresh: _numbers(how) for fresh, how in steps.items()}
+    for item in taken:
         fresh = any(name not in item.state for name in names)
-        if fresh not in numbers:
-            numbers[fresh] = _numbers(steps[fresh])
         _step(item, steps[fresh], numbers[fresh])
     return why, rest
 

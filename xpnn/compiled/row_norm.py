@@ -14,8 +14,8 @@ import numpy as np
 from ..cpu import group_norm as plain_group_norm
 from ..cpu import layer_norm as plain_layer_norm
 from ..cpu import rms_norm as plain_rms_norm
-from .activated import activate, pulled
-from .loops import contiguous, refuse, share
+from .activation import activate, pulled
+from .loops import contiguous, numbers, refuse, share
 
 __all__ = ["group_norm", "layer_norm", "rms_norm"]
 
@@ -48,7 +48,7 @@ class RowNorm:
         b = np.zeros(shape, x.dtype) if bias is None else contiguous(bias).reshape(shape)
         kept = np.empty((len(rows), 3), x.dtype)
         least = self.eps if eps is None else eps
-        shared = (_numbers(len(rows)), rows, y.reshape(-1, size), kept)
+        shared = (numbers(len(rows)), rows, y.reshape(-1, size), kept)
         share(forward, x.size, shared, w, b, np.float32(least), self.centre)
         activate(y, activation)
         if True not in need:
@@ -72,11 +72,6 @@ class RowNorm:
 layer_norm = RowNorm(plain_layer_norm)
 group_norm = RowNorm(plain_group_norm)
 rms_norm = RowNorm(plain_rms_norm, eps=float(np.finfo(np.float32).eps), centre=False)
-
-
-@lru_cache(256)
-def _numbers(rows: int) -> Any:
-    return np.arange(rows)
 
 
 @lru_cache(256)

@@ -16,6 +16,8 @@ __all__ = ["backward", "forward", "refusal"]
 
 def refusal(logits: Any, target: Any, weight: Any, **static: Any) -> str | None:
     """Raises ValueError for a label that is no class, as the plain form does."""
+    if weight is not None or logits.ndim != 2:  # else the labels would be looked through here and by the plain form
+        return "class weights, or shapes other than (N, C) and (N,)"
     return refuse(logits) or plain.refusal(logits, target, weight, **static)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..cpu.im2col import Geometry
 from ..cpu.windows import Pairs
+from .activation import activate_part
 from .blocks import each
 
 __all__ = ["forward", "pays"]
@@ -33,7 +34,6 @@ def pays(plan: Geometry) -> bool:
 
 def forward(x: Any, weight: Any, bias: Any, y: Any, padding: Pairs, activation: str | None) -> None:
     """Fills y (N, K, H, W)."""
-    from .conv import activate_part
     from .winograd_loops import inputs, outputs
 
     filters, channels = weight.shape[:2]

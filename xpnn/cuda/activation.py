@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
+from ..cpu.activation_kinds import Activation, every
 from ..namespace.libraries import raw_namespace
 from .arguments import Layout
 from .arrays import VECTOR, contiguous, is_aligned
@@ -15,7 +15,6 @@ from .launch import launch
 from .plan import Plan
 
 __all__ = [
-    "Activation",
     "elu",
     "gelu",
     "instantiations",
@@ -37,68 +36,27 @@ _MOST_BLOCKS = 1 << 15
 _FLOPS = 8  # of an element, about: the activations differ, and wait for memory
 
 
-@dataclass(frozen=True)
-class Activation:
-    """An implementation for Primitive.add: one of _KINDS.
+class Kernel(Activation):
+    """Of one of _KINDS."""
 
-    options: the names and defaults of its numbers, in the order in which the kernel takes them. of_value: backward reads y.
-    """
-
-    kind: str
-    options: tuple[tuple[str, float], ...] = ()
-    of_value: bool = False
     __name__ = __name__
 
-    def refusal(self, x: Any, **static: Any) -> str | None:
-        for name, value in static.items():
-            if not isinstance(value, int | float):
-                return f"{name} of {type(value).__name__}"
+    def refuse(self, x: Any) -> str | None:
         return refuse_dtypes(x)
 
-    def forward(self, x: Any, *, need: tuple[bool, ...], **static: Any) -> tuple[Any, Any]:
-        return _forward(self.kind, contiguous(x), self._numbers(static), self.of_value, need[0])
+    def apply(self, kind: str, x: Any, a: float, b: float) -> tuple[Any, Any]:
+        x = contiguous(x)
+        y = raw_namespace(x).empty_like(x)
+        _launch(kind, y, None, x, (a, b))
+        return x, y
 
-    def backward(self, residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any]:
-        return (_backward(residuals, g),)
-
-    def _numbers(self, static: dict[str, Any]) -> tuple[float, float]:
-        a, b, *_ = *(float(static.get(name, default)) for name, default in self.options), 0.0, 0.0
-        return a, b
-
-
-@dataclass(frozen=True)
-class Gelu(Activation):
-    """gelu, whose option names one of two kinds."""
-
-    def refusal(self, x: Any, *, approximate: str = "none") -> str | None:  # type: ignore[override]
-        return refuse_dtypes(x) if approximate in ("none", "tanh") else f"approximate {approximate}"
-
-    def forward(self, x: Any, *, approximate: str = "none", need: tuple[bool, ...]) -> tuple[Any, Any]:  # type: ignore[override]
-        kind = "gelu_tanh" if approximate == "tanh" else "gelu"
-        return _forward(kind, contiguous(x), (0.0, 0.0), self.of_value, need[0])
+    def pull(self, kind: str, saved: Any, a: float, b: float, g: Any) -> Any:
+        dx = raw_namespace(saved).empty_like(saved)
+        _launch(kind, dx, contiguous(g), saved, (a, b))
+        return dx
 
 
-relu = Activation("relu", of_value=True)
-tanh = Activation("tanh", of_value=True)
-sigmoid = Activation("sigmoid", of_value=True)
-silu = Activation("silu")
-gelu = Gelu("gelu")
-softplus = Activation("softplus", (("beta", 1.0), ("threshold", 20.0)))
-elu = Activation("elu", (("alpha", 1.0),))
-leaky_relu = Activation("leaky_relu", (("negative_slope", 0.01),))
-
-
-def _forward(kind: str, x: Any, numbers: tuple[float, float], of_value: bool, need: bool) -> tuple[Any, Any]:
-    y = raw_namespace(x).empty_like(x)
-    _launch(kind, y, None, x, numbers)
-    return y, (kind, y if of_value else x, numbers) if need else None
-
-
-def _backward(residuals: Any, g: Any) -> Any:
-    kind, saved, numbers = residuals
-    dx = raw_namespace(saved).empty_like(saved)
-    _launch(kind, dx, contiguous(g), saved, numbers)
-    return dx
+relu, tanh, sigmoid, silu, gelu, softplus, elu, leaky_relu = every(Kernel)
 
 
 def _launch(kind: str, out: Any, g: Any, x: Any, numbers: tuple[float, float]) -> None:

@@ -6,7 +6,7 @@ The plans depend on shapes and dtypes only, not on the GPU: all sums have the sa
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -40,6 +40,7 @@ __all__ = [
     "forward_into",
     "forward_launch",
     "gradient_into",
+    "gradients",
     "instantiations",
     "refusal",
     "sum_launch",
@@ -119,16 +120,29 @@ def forward(
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
     x, weight, geometry, data_format, y, activation = residuals
     g = bias_activation.pulled(_first(g, data_format), y, activation)
-    xp = raw_namespace(x)
-    new = xp.empty if g.size else xp.zeros
+    dx, *others = gradients(gradient_into, sums_into, g, x, weight, geometry, need)
+    return None if dx is None else _back(dx, data_format), *others
+
+
+def gradients(
+    gradient: Callable[..., None],
+    sums: Callable[..., None],
+    g: Any,
+    x: Any,
+    weight: Any,
+    geometry: Geometry,
+    need: Sequence[bool],
+) -> tuple[Any, ...]:
+    """Those of x, weight, bias and whatever follows it, by a gradient_into and a sums_into; zeros where g is empty."""
+    new = raw_namespace(x).empty if g.size else raw_namespace(x).zeros
     dx = new(x.shape, dtype=x.dtype) if need[0] else None
     dweight = new(weight.shape, dtype=x.dtype) if need[1] else None
     db = new(geometry.filters, dtype=x.dtype) if need[2] else None
     if g.size and dx is not None and dx.size:
-        gradient_into(dx, g, weight, None, geometry, None)
+        gradient(dx, g, weight, None, geometry, None)
     if g.size and (need[1] or need[2]):
-        sums_into(dweight, db, g, x, geometry)
-    return None if dx is None else _back(dx, data_format), dweight, db, *(None,) * (len(need) - 3)
+        sums(dweight, db, g, x, geometry)
+    return dx, dweight, db, *(None,) * (len(need) - 3)
 
 
 def forward_into(y: Any, x: Any, weight: Any, bias: Any, geometry: Geometry, activation: str | None) -> None:

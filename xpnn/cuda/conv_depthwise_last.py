@@ -51,27 +51,12 @@ _WEIGHT_BLOCKS, _LEAST_STRIPS = 1024, 8
 _MOST = 2**30  # what is counted in int
 
 
-def refusal(
-    x: Any,
-    weight: Any,
-    bias: Any,
-    scale: Any = None,
-    residual: Any = None,
-    *,
-    stride: Sizes,
-    padding: Pairs,
-    dilation: Sizes,
-    groups: int = 1,
-    data_format: str = "channels_first",
-    activation: str | None = None,
-) -> str | None:
-    options: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
+def refusal(x: Any, weight: Any, *arrays: Any, data_format: str = "channels_first", **options: Any) -> str | None:
     if data_format != "channels_last":
         return f"data_format {data_format}"
-    why = conv_depthwise.refusal(
-        x, weight, bias, scale, residual, **options, groups=groups, data_format=data_format, activation=activation
-    )
-    return why or too_large(dtype_name(x.dtype), geometry_of(_first_shape(x.shape), weight.shape, **options))
+    why = conv_depthwise.refusal(x, weight, *arrays, data_format=data_format, **options)
+    moves = (options[name] for name in ("stride", "padding", "dilation"))
+    return why or too_large(dtype_name(x.dtype), geometry_of(_first_shape(x.shape), weight.shape, *moves))
 
 
 @functools.lru_cache(1024)
@@ -113,15 +98,7 @@ def forward(
 def backward(residuals: Any, g: Any, need: Sequence[bool]) -> tuple[Any, ...]:
     x, weight, geometry, y, activation = residuals
     g = bias_activation.pulled(contiguous(g), y, activation)
-    new = raw_namespace(x).empty if g.size else raw_namespace(x).zeros
-    dx = new(x.shape, dtype=x.dtype) if need[0] else None
-    dweight = new(weight.shape, dtype=x.dtype) if need[1] else None
-    db = new(geometry.filters, dtype=x.dtype) if need[2] else None
-    if g.size and dx is not None and dx.size:
-        gradient_into(dx, g, weight, None, geometry, None)
-    if g.size and (need[1] or need[2]):
-        sums_into(dweight, db, g, x, geometry)
-    return dx, dweight, db, *(None,) * (len(need) - 3)
+    return conv_depthwise.gradients(gradient_into, sums_into, g, x, weight, geometry, need)
 
 
 def forward_into(y: Any, x: Any, weight: Any, bias: Any, geometry: Geometry, activation: str | None) -> None:

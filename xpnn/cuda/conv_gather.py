@@ -19,7 +19,7 @@ from .launch import launch
 from .plan import Plan
 from .tuning import choice
 
-__all__ = ["Tiling", "candidates", "chosen", "share_count", "start", "tiling"]
+__all__ = ["Tiling", "candidates", "chosen", "ends_of", "share_count", "start", "tiling"]
 
 _ENOUGH_BLOCKS = 264  # that fill the largest GPUs (132 to 160 SMs) twice
 _LEAST_STEPS = 8  # of a share: fewer cost more to add up than they save
@@ -100,7 +100,6 @@ def start(plan: Plan, values: dict[str, Any], own: Tiling, out: Any, source: Any
     if moments is not None:
         channels = values["groups"] * values["outputs"]
         moments = moments.make(raw_namespace(out), out.size // channels, own.tile.bm, channels)
-    ends = {name: arrays.get(name) for name in ("scale", "bias", "residual")}
     pointers = {
         "out": out,
         "parts": parts,
@@ -108,9 +107,14 @@ def start(plan: Plan, values: dict[str, Any], own: Tiling, out: Any, source: Any
         "moments": moments,
         "in": source,
         "weight": weight,
-        **ends,
+        **ends_of(arrays),
     }
     launch(plan, plan.layout(**pointers, **values))
+
+
+def ends_of(arrays: dict[str, Any]) -> dict[str, Any]:
+    """What is done to sums on their way out, in the order of the structs; None where it is not among the arrays."""
+    return {name: arrays.get(name) for name in ("scale", "bias", "residual")}
 
 
 class _Kept(threading.local):

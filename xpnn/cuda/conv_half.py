@@ -7,6 +7,7 @@ from typing import Any
 
 from . import conv_halo
 from .arrays import is_aligned
+from .conv_gather import ends_of
 from .conv_halo_model import gather_clocks
 from .conv_shape import Convolution
 from .conv_tensor import Kind
@@ -31,29 +32,16 @@ class Half(Kind):
         )
 
     def _gather(
-        self,
-        out: Any,
-        source: Any,
-        weight: Any,
-        bias: Any,
-        conv: Convolution,
-        activation: str | None,
-        *,
-        gradient: bool,
-        scale: Any = None,
-        residual: Any = None,
-        moments: Any = None,
+        self, conv: Convolution, out: Any, activation: str | None, *, gradient: bool, moments: Any = None, **arrays: Any
     ) -> None:
-        """source, weight packed."""
-        ends = {"scale": scale, "residual": residual}
         if moments is not None or self._not_halo(conv, gradient) is not None:
-            arrays = out, source, weight, bias
-            return super()._gather(*arrays, conv, activation, gradient=gradient, moments=moments, **ends)
+            return super()._gather(conv, out, activation, gradient=gradient, moments=moments, **arrays)
+        residual = arrays.get("residual")
         aligned = is_aligned(out, residual)
         plan, values = conv_halo.halo_plan(
             self.dtype, conv, activation, gradient=gradient, aligned=aligned, residual=residual is not None
         )
-        pointers = {"out": out, "in": source, "weight": weight, "scale": scale, "bias": bias, "residual": residual}
+        pointers = {"out": out, "in": arrays["source"], "weight": arrays["weight"], **ends_of(arrays)}
         return launch(plan, plan.layout(**pointers, **values))
 
     def _not_halo(self, conv: Convolution, gradient: bool) -> str | None:

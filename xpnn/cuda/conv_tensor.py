@@ -64,14 +64,14 @@ class Kind(NamedTuple):
         """y = act(scale conv(x) + bias + residual); all arrays C-contiguous, of the dtype. ends: scale, residual, moments."""
         y = raw_namespace(x).empty(conv.y_shape, dtype=x.dtype)
         x, weight = pack((x, image_job(conv, y=False)), (weight, weight_job(conv, gradient=False)))
-        self._gather(y, x, weight, bias, conv, activation, gradient=False, **ends)
+        self._gather(conv, y, activation, gradient=False, source=x, weight=weight, bias=bias, **ends)
         return y
 
     def transposed(self, x: Any, weight: Any, bias: Any, conv: Convolution, activation: str | None) -> Any:
         """act(the transpose of conv (x) + bias): x has the shape of what conv makes; all C-contiguous, of the dtype."""
         y = raw_namespace(x).empty(conv.x_shape, dtype=x.dtype)
         x, weight = pack((x, image_job(conv, y=True)), (weight, weight_job(conv, gradient=True)))
-        self._gather(y, x, weight, bias, conv, activation, gradient=True)
+        self._gather(conv, y, activation, gradient=True, source=x, weight=weight, bias=bias)
         return y
 
     def gradients(
@@ -89,7 +89,7 @@ class Kind(NamedTuple):
         own = None
         if dx:
             own = raw_namespace(g).empty(shape, dtype=g.dtype)
-            self._gather(own, own_g, next(packed), None, conv, None, gradient=True)
+            self._gather(conv, own, None, gradient=True, source=own_g, weight=next(packed))
         return own, *(self._weight_gradient(own_g, own_x, conv, weight.shape, bias=db) if dw else (None, None))
 
     def instantiations(self) -> Iterator[Plan]:
@@ -100,21 +100,10 @@ class Kind(NamedTuple):
         yield weight_plan(self, conv)[0]
 
     def _gather(
-        self,
-        out: Any,
-        source: Any,
-        weight: Any,
-        bias: Any,
-        conv: Convolution,
-        activation: str | None,
-        *,
-        gradient: bool,
-        scale: Any = None,
-        residual: Any = None,
-        moments: Any = None,
+        self, conv: Convolution, out: Any, activation: str | None, *, gradient: bool, moments: Any = None, **arrays: Any
     ) -> None:
-        """source, weight packed."""
-        own = self.tiling(conv, gradient)
+        """Fills out. arrays: source and weight, packed; bias, scale and residual, None or left out where there is none."""
+        own, residual = self.tiling(conv, gradient), arrays.get("residual")
         plan, values = gather_plan(
             self,
             conv,
@@ -124,8 +113,7 @@ class Kind(NamedTuple):
             residual=residual is not None,
             taken=own,
         )
-        ends = {"scale": scale, "bias": bias, "residual": residual, "moments": moments}
-        start(plan, values, own, out, source, weight, **ends)
+        start(plan, values, own, out, moments=moments, **arrays)
 
     def tiling(self, conv: Convolution, gradient: bool) -> Tiling:
         """Of the forward or of the input gradient."""

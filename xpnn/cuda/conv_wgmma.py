@@ -16,6 +16,7 @@ import numpy as np
 from . import conv_half
 from .arguments import Layout
 from .arrays import is_aligned
+from .conv_gather import ends_of
 from .conv_shape import ACTIVATIONS, PACKED, Convolution, padded, strides
 from .conv_taps import AXES
 from .dtypes import C_TYPES, ITEM_SIZE
@@ -76,28 +77,14 @@ class Wgmma(conv_half.Half):
     __slots__ = ()
 
     def _gather(
-        self,
-        out: Any,
-        source: Any,
-        weight: Any,
-        bias: Any,
-        conv: Convolution,
-        activation: str | None,
-        *,
-        gradient: bool,
-        scale: Any = None,
-        residual: Any = None,
-        moments: Any = None,
+        self, conv: Convolution, out: Any, activation: str | None, *, gradient: bool, moments: Any = None, **arrays: Any
     ) -> None:
-        """source, weight packed."""
-        ends = {"scale": scale, "residual": residual}
         if refusal(conv, gradient=gradient) is not None or moments is not None:
-            arrays = out, source, weight, bias
-            return super()._gather(*arrays, conv, activation, gradient=gradient, moments=moments, **ends)
-        aligned = is_aligned(out, residual)
+            return super()._gather(conv, out, activation, gradient=gradient, moments=moments, **arrays)
+        aligned = is_aligned(out, arrays.get("residual"))
         plan, image, shape, values = plan_of(self.dtype, conv, activation, gradient=gradient, aligned=aligned)
-        maps = {"image": TensorMap(source, image), "weight": TensorMap(weight, shape)}
-        return launch(plan, plan.layout(**maps, out=out, scale=scale, bias=bias, residual=residual, **values))
+        maps = {"image": TensorMap(arrays["source"], image), "weight": TensorMap(arrays["weight"], shape)}
+        return launch(plan, plan.layout(**maps, out=out, **ends_of(arrays), **values))
 
 
 KINDS = {dtype: Wgmma(*kind) for dtype, kind in conv_half.KINDS.items()}

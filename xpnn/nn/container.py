@@ -33,7 +33,7 @@ class Numbered(Module):
         return {name: x for name, x in self.__dict__.items() if name.isdigit() or isinstance(x, Module)}
 
     def _items(self) -> list[Any]:
-        return [x for name, x in self.__dict__.items() if name.isdigit() or isinstance(x, Module)]
+        return list(self._named().values())
 
     def _number(self, items: Iterable[Any]) -> None:
         """Takes the items in the place of those that are there."""
